@@ -1,0 +1,12 @@
+//! The pure half of epush: everything that can be wrong about a protocol, a queue, a timer or a route.
+
+pub mod close;
+pub mod counters;
+pub mod error;
+pub mod http;
+pub mod id;
+pub mod limits;
+pub mod network;
+pub mod now;
+pub mod rate;
+pub mod rfc3339;
