@@ -10,3 +10,4 @@ pub mod network;
 pub mod now;
 pub mod rate;
 pub mod rfc3339;
+pub mod wheel;
