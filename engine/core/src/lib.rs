@@ -11,3 +11,4 @@ pub mod now;
 pub mod rate;
 pub mod rfc3339;
 pub mod wheel;
+pub mod wire;

@@ -1,0 +1,5 @@
+//! Bytes on the wire, each format in its file: parsers that never panic and encoders that never fail.
+
+pub mod http;
+pub mod proxy;
+pub mod websocket;
