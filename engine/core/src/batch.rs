@@ -1,0 +1,224 @@
+//! Messages of one stream, joined into one run of bytes that all its receivers share.
+//!
+//! Knows nothing of who receives it.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
+
+use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX};
+use crate::message::{ChannelName, Publication, UserName};
+
+/// What messages belong to: order is kept, and losses are told, within one stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Stream {
+    /// A channel's messages.
+    Channel(ChannelName),
+    /// Messages to one user.
+    User(UserName),
+    /// Broadcasts to every session.
+    All,
+}
+
+/// Whole frames of one stream, oldest first, in one contiguous run of bytes.
+#[derive(Debug)]
+pub struct Batch {
+    stream: Stream,
+    bytes: Bytes,
+    /// Where each message ends in `bytes`.
+    ///
+    /// Invariant: not empty, ascending, the last is `bytes.len()`; at most [`BATCH_MESSAGES_MAX`] long.
+    ends: SmallVec<[u32; 1]>,
+    kinds: SmallVec<[Option<Arc<str>>; 1]>,
+    /// When each message was accepted: [`Publication::accepted_us`].
+    accepted_us: SmallVec<[Arc<u64>; 1]>,
+}
+
+impl Batch {
+    /// What its messages belong to.
+    #[must_use]
+    pub const fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// How many messages it holds, at least 1.
+    #[must_use]
+    pub fn messages(&self) -> u16 {
+        u16::try_from(self.ends.len()).expect("BATCH_MESSAGES_MAX fits")
+    }
+
+    /// The frames of these messages.
+    #[must_use]
+    pub fn frames(&self, messages: Range<u16>) -> &[u8] {
+        &self.bytes[self.start(messages.start)..self.start(messages.end)]
+    }
+
+    /// Bytes of these messages.
+    #[must_use]
+    pub fn len(&self, messages: Range<u16>) -> usize {
+        self.start(messages.end) - self.start(messages.start)
+    }
+
+    /// The type of a message.
+    #[must_use]
+    pub fn kind(&self, message: u16) -> Option<&str> {
+        self.kinds[usize::from(message)].as_deref()
+    }
+
+    /// When its messages were accepted, in monotonic µs: those that no other shard has still to write.
+    pub fn into_last_accepted_us(self) -> impl Iterator<Item = u64> {
+        self.accepted_us.into_iter().filter_map(Arc::into_inner)
+    }
+
+    fn start(&self, message: u16) -> usize {
+        if message == 0 { 0 } else { self.ends[usize::from(message) - 1] as usize }
+    }
+}
+
+/// Messages of one stream that wait to be joined. Empty, it is one pointer: every user has one.
+#[derive(Default, Debug)]
+pub struct Pending {
+    /// Each with the position of its frame in [`Publication::frames`]. What is joined leaves at once: it holds the
+    /// permit of its publication, and under load the list may never run empty.
+    ///
+    /// Invariant: never an empty queue.
+    messages: Option<Box<Waiting>>,
+}
+
+/// Boxed, for 8 bytes instead of 32 of every user.
+type Waiting = VecDeque<(Arc<Publication>, u32)>;
+
+impl Pending {
+    /// Whether nothing waits.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.messages.is_none()
+    }
+
+    /// Adds a message: frame number `frame` of the publication.
+    pub fn push(&mut self, publication: &Arc<Publication>, frame: usize) {
+        let frame = u32::try_from(frame).expect("a push has at most 10 000 frames");
+        self.messages.get_or_insert_default().push_back((Arc::clone(publication), frame));
+    }
+
+    /// Joins the oldest messages into one batch, as many as its limits allow. A single message is not copied.
+    pub fn join(&mut self, stream: impl FnOnce() -> Stream) -> Option<Rc<Batch>> {
+        let messages = self.messages.as_mut()?;
+        let count = within_limits(messages.iter());
+        let mut ends = SmallVec::with_capacity(count);
+        let mut end = 0;
+        for (publication, frame) in messages.iter().take(count) {
+            end += publication.frames[*frame as usize].len();
+            ends.push(u32::try_from(end).expect("a batch is a few MiB at most"));
+        }
+        let kinds = messages.iter().take(count).map(|(publication, _)| publication.kind.clone()).collect();
+        let accepted_us =
+            messages.iter().take(count).map(|(publication, _)| Arc::clone(&publication.accepted_us)).collect();
+        let mut taken = messages.drain(..count);
+        let bytes = match (count, taken.next()) {
+            (1, Some((publication, frame))) => publication.frames[frame as usize].clone(),
+            (_, first) => {
+                let mut bytes = BytesMut::with_capacity(end);
+                first.into_iter().chain(taken.by_ref()).for_each(|(message, frame)| {
+                    bytes.extend_from_slice(&message.frames[frame as usize]);
+                });
+                bytes.freeze()
+            }
+        };
+        drop(taken);
+        if messages.is_empty() {
+            self.messages = None;
+        }
+        Some(Rc::new(Batch { stream: stream(), bytes, ends, kinds, accepted_us }))
+    }
+}
+
+/// How many of the oldest messages fit into one batch, at least 1.
+fn within_limits<'m>(waiting: impl Iterator<Item = &'m (Arc<Publication>, u32)>) -> usize {
+    let mut bytes = 0;
+    let fits = |(publication, frame): &&(Arc<Publication>, u32)| {
+        bytes += publication.frames[*frame as usize].len();
+        bytes <= BATCH_BYTES_MAX
+    };
+    waiting.take(BATCH_MESSAGES_MAX).take_while(fits).count().max(1)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::message::Target;
+
+    /// A publication to all whose only frame is `bytes`.
+    pub(crate) fn publication(bytes: &[u8], kind: Option<&str>) -> Arc<Publication> {
+        let frames = vec![Bytes::copy_from_slice(bytes)];
+        Arc::new(Publication {
+            to: Target::All,
+            kind: kind.map(Into::into),
+            accepted_us: Arc::new(9),
+            frames,
+            permit: None,
+        })
+    }
+
+    fn pending(frames: &[&[u8]]) -> Pending {
+        let mut pending = Pending::default();
+        frames.iter().for_each(|frame| pending.push(&publication(frame, None), 0));
+        pending
+    }
+
+    #[test]
+    fn frames_join_in_order_and_can_be_cut_between_messages() {
+        let batch = pending(&[b"aa", b"b", b"cccc"]).join(|| Stream::All).expect("three messages");
+        assert_eq!(batch.messages(), 3);
+        assert_eq!(batch.frames(0..3), b"aabcccc");
+        assert_eq!(batch.frames(1..2), b"b");
+        assert_eq!(batch.len(1..3), 5);
+        assert_eq!(batch.frames(2..2), b"");
+    }
+
+    #[test]
+    fn a_single_message_is_shared_not_copied() {
+        let message = publication(b"frame", Some("news"));
+        let mut pending = Pending::default();
+        pending.push(&message, 0);
+        let batch = pending.join(|| Stream::All).expect("one message");
+        assert_eq!(batch.frames(0..1).as_ptr(), message.frames[0].as_ptr());
+        assert_eq!(batch.kind(0), Some("news"));
+        assert!(pending.is_empty());
+    }
+
+    #[test]
+    fn what_does_not_fit_into_a_batch_waits_for_the_next() {
+        let big = vec![b'x'; BATCH_BYTES_MAX];
+        let mut pending = pending(&[b"a", &big, b"c"]);
+        let sizes: Vec<_> =
+            std::iter::from_fn(|| pending.join(|| Stream::All)).map(|batch| batch.len(0..batch.messages())).collect();
+        assert_eq!(sizes, [1, BATCH_BYTES_MAX, 1]);
+        let mut many = Pending::default();
+        (0..BATCH_MESSAGES_MAX + 1).for_each(|_| many.push(&publication(b"m", None), 0));
+        let counts: Vec<_> = std::iter::from_fn(|| many.join(|| Stream::All)).map(|batch| batch.messages()).collect();
+        assert_eq!(counts, [64, 1]);
+    }
+
+    #[test]
+    fn a_message_over_the_limit_goes_alone() {
+        let big = vec![b'x'; BATCH_BYTES_MAX + 1];
+        let mut pending = pending(&[&big, b"c"]);
+        let batch = pending.join(|| Stream::All).expect("the big one");
+        assert_eq!(batch.messages(), 1);
+        assert!(!pending.is_empty());
+    }
+
+    #[test]
+    fn a_joined_message_is_let_go_while_others_still_wait() {
+        let message = publication(b"m", None);
+        let mut pending = Pending::default();
+        (0..=BATCH_MESSAGES_MAX).for_each(|_| pending.push(&message, 0));
+        drop(pending.join(|| Stream::All));
+        assert_eq!(Arc::strong_count(&message), 2, "one still waits");
+    }
+}
