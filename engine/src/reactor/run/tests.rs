@@ -1,0 +1,182 @@
+//! Turns of one reactor over real sockets, one at a time: what each of them takes, and leaves for the next.
+
+use super::*;
+use crate::engine::Outcomes;
+use crate::sys;
+use crate::testing::{self, Bench};
+use epush_core::id::SessionRef;
+use epush_core::message::{Draft, Publication, Target};
+use epush_core::settings::Settings;
+use epush_core::shard::Door;
+use mio::Waker;
+use serde_json::value::RawValue;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Instant;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A masked frame with a mask of zeros.
+const PING: &[u8] = b"\x81\x8d\0\0\0\0{\"op\":\"ping\"}";
+
+const UPGRADE: &[u8] = b"GET /msg HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+/// A reactor that turns only when it is told to.
+struct Stage {
+    reactor: Reactor,
+    events: Events,
+    listener: TcpListener,
+    bench: Bench,
+    /// A waker without its poll wakes nobody.
+    _notes: Poll,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let mut bench = testing::bench(1, 1_000_000);
+        let setup = ShardSetup {
+            id: ShardId(0),
+            shards: 1,
+            boot: bench.node.boot,
+            node: "test".into(),
+            settings: Arc::new(Settings::default()),
+        };
+        let notes_poll = Poll::new().expect("poll");
+        let (notes, _) = crate::mailbox::mailbox(Waker::new(notes_poll.registry(), WAKE).expect("waker"));
+        let reactor = Reactor::new(ReactorSetup {
+            outside: testing::outside(&bench, None),
+            poll: bench.polls.remove(0),
+            inbox: bench.inboxes.remove(0),
+            shard: setup,
+            api: None,
+            notes,
+            events: Arc::new(Outcomes::new(1).0),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self { reactor, events: Events::with_capacity(EVENTS_PER_TURN), listener, bench, _notes: notes_poll }
+    }
+
+    /// The phases of [`Reactor::run`].
+    fn turn(&mut self) {
+        let reactor = &mut self.reactor;
+        reactor.wait(&mut self.events).expect("poll");
+        reactor.read_mailbox();
+        reactor.read_sockets();
+        reactor.fire_timers();
+        reactor.shard.flush(reactor.now);
+        reactor.settle();
+        reactor.write_sockets();
+        reactor.end_turn();
+    }
+
+    fn turn_until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !done(self) {
+            assert!(Instant::now() < deadline, "not in time: {what}");
+            self.turn();
+        }
+    }
+
+    /// A client of an open session, who has read all it was sent.
+    fn session(&mut self) -> Peer {
+        let mut stream = TcpStream::connect(self.listener.local_addr().expect("bound")).expect("connected");
+        let (accepted, peer) = self.listener.accept().expect("accepted");
+        accepted.set_nonblocking(true).expect("a socket option");
+        stream.write_all(UPGRADE).expect("an empty socket takes it");
+        stream.set_nonblocking(true).expect("a socket option");
+        let stream_of_reactor = mio::net::TcpStream::from_std(accepted);
+        self.bench.node.reactors[0].post(Post::Adopt { stream: stream_of_reactor, peer, door: Door::Client });
+        let mut client = Peer { stream, received: String::new() };
+        self.turn_until("welcome", |_| client.receives("welcome"));
+        client
+    }
+}
+
+struct Peer {
+    stream: TcpStream,
+    /// What came since it was last asked for.
+    received: String,
+}
+
+impl Peer {
+    /// Whether a frame with this text has come by now; then what came is forgotten.
+    fn receives(&mut self, needle: &str) -> bool {
+        let mut bytes = Vec::new();
+        match self.stream.read_to_end(&mut bytes) {
+            Err(why) if why.kind() == ErrorKind::WouldBlock => {}
+            outcome => panic!("the connection ended: {outcome:?}"),
+        }
+        self.received += &String::from_utf8_lossy(&bytes);
+        let found = self.received.contains(needle);
+        if found {
+            self.received.clear();
+        }
+        found
+    }
+
+    /// Sends pings until the socket takes no more.
+    fn flood(&mut self) {
+        let pings = PING.repeat(1_000);
+        while self.stream.write(&pings).is_ok() {}
+    }
+}
+
+#[test]
+fn a_turn_takes_its_share_of_the_mailbox_and_does_not_sleep_on_the_rest() {
+    let mut stage = Stage::new();
+    // Each weighs one byte in the intake until the reactor has taken it.
+    let posts = 2 * MAILBOX_BUDGET + 100;
+    let gone = SessionRef { shard: ShardId(0), conn: ConnId { index: 0, generation: 7 } };
+    for _ in 0..posts {
+        stage.bench.node.push_to_session(gone, RawValue::from_string("1".into()).expect("JSON")).expect("fits");
+    }
+    for left in [posts - MAILBOX_BUDGET, posts - 2 * MAILBOX_BUDGET, 0] {
+        stage.turn();
+        assert_eq!(stage.bench.node.intake.bytes(), left);
+        assert_eq!(stage.reactor.patience() == Some(Duration::ZERO), left > 0);
+    }
+}
+
+#[test]
+fn who_always_has_more_to_read_is_read_in_turn_with_the_others() {
+    let mut stage = Stage::new();
+    let (mut flooding, mut quiet) = (stage.session(), stage.session());
+    for _ in 0..20 {
+        quiet.stream.write_all(PING).expect("an empty socket takes it");
+        stage.turn_until("pong", |stage| {
+            flooding.flood();
+            let answered = quiet.receives(r#""op":"pong""#);
+            assert!(stage.reactor.readable.len() <= 2, "each stands in the line once");
+            answered
+        });
+    }
+    // Nobody reads the flooder's answers: it waits outside the line, and is read again when somebody does.
+    stage.turn_until("the flooder is parked", |stage| {
+        flooding.flood();
+        stage.reactor.readable.is_empty()
+    });
+    assert!(flooding.receives("pong"));
+    stage.turn_until("the flooder is read again", |_| flooding.receives("pong"));
+}
+
+#[test]
+fn a_broadcast_is_written_in_shares_with_reads_between_them() {
+    sys::raise_descriptor_limit().expect("up to the hard limit");
+    let mut stage = Stage::new();
+    let mut clients: Vec<Peer> = (0..BULK_WRITES_PER_TURN + 90).map(|_| stage.session()).collect();
+    let data = RawValue::from_string("\"hello\"".into()).expect("JSON");
+    let publication = Arc::new(Publication::encode(&Draft::new(Target::All, data), stage.reactor.now));
+    stage.bench.node.post(ShardId(0), Mail::Publish { publication, report: None });
+    stage.turn();
+    assert!(stage.reactor.shard.has_writes(), "not all in one turn");
+    assert_eq!(stage.reactor.patience(), Some(Duration::ZERO));
+    let last = clients.last_mut().expect("many");
+    assert!(!last.receives("hello"), "its turn comes after {BULK_WRITES_PER_TURN} others");
+    stage.turn();
+    assert!(!stage.reactor.shard.has_writes());
+    stage.turn_until("everybody has it", |_| {
+        clients.retain_mut(|client| !client.receives("hello"));
+        clients.is_empty()
+    });
+}

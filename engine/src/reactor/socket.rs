@@ -1,0 +1,297 @@
+//! The sockets of one reactor, by connection: what the kernel was asked to tell, and what it told.
+//!
+//! Knows nothing of what the bytes mean.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{IpAddr, Shutdown};
+
+use epush_core::id::ConnId;
+use epush_core::shard::Door;
+use mio::net::TcpStream;
+use mio::{Interest, Registry};
+
+use super::token::token_of;
+
+/// One connection's socket.
+#[derive(Debug)]
+pub struct Socket {
+    stream: TcpStream,
+    /// The listener it came through.
+    pub door: Door,
+    /// The address it is counted under: the peer's, or behind a proxy the client's.
+    pub counted: IpAddr,
+    /// Whether bytes may wait in it.
+    pub reading: Reading,
+    /// What is known of the other end. Only ever gets worse.
+    pub peer: Peer,
+    writing: Writing,
+}
+
+/// What is known of a socket's receive buffer. Edges come once, so what they said is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reading {
+    /// Drained: the next edge tells.
+    Drained,
+    /// In the list of sockets to read.
+    Listed,
+    /// Bytes may wait, but the shard takes none now.
+    Parked,
+}
+
+/// The other end of a socket, as the kernel tells.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Peer {
+    /// There.
+    There,
+    /// It will send no more: a short read does not mean that the socket is drained.
+    Finished,
+    /// Reset, or out of reach: whatever is owed to it will not arrive.
+    Gone,
+}
+
+/// Whether WRITABLE is armed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Writing {
+    /// Not armed: nothing was ever refused, or not lately.
+    Idle,
+    /// Armed, and the last write was taken whole.
+    Armed,
+    /// Armed, and the socket took less than was offered: the kernel owes an edge.
+    Blocked,
+}
+
+impl Socket {
+    /// A socket that was just accepted.
+    #[must_use]
+    pub fn new(stream: TcpStream, door: Door, address: IpAddr) -> Self {
+        Self { stream, door, counted: address, reading: Reading::Drained, peer: Peer::There, writing: Writing::Idle }
+    }
+
+    /// Asks for read edges. WRITABLE comes only when a write was short: most connections never need it.
+    ///
+    /// # Errors
+    /// When the kernel refuses (`fs.epoll.max_user_watches`, memory).
+    pub fn register(&mut self, registry: &Registry, conn: ConnId) -> io::Result<()> {
+        registry.register(&mut self.stream, token_of(conn), Interest::READABLE)
+    }
+
+    /// Takes the socket out of the poll.
+    pub fn deregister(&mut self, registry: &Registry) {
+        // It is closed next, which removes it as well.
+        let _ = registry.deregister(&mut self.stream);
+    }
+
+    /// One read, repeated when a signal interrupted it. `None`: nothing there.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn read(&mut self, scratch: &mut [u8]) -> io::Result<Option<usize>> {
+        settled(|| self.stream.read(scratch))
+    }
+
+    /// One write of everything; returns what the socket took, 0 when it is full.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let taken = settled(|| match slices {
+            [slice] => self.stream.write(slice),
+            _ => self.stream.write_vectored(slices),
+        })?;
+        Ok(taken.unwrap_or(0))
+    }
+
+    /// The last write was short: asks for the edge when there is room again.
+    ///
+    /// # Errors
+    /// When the kernel refuses; then the edge will not come.
+    pub fn blocked(&mut self, registry: &Registry, conn: ConnId) -> io::Result<()> {
+        if self.writing == Writing::Idle {
+            // The kernel looks at the socket when interests change, so room made meanwhile is not missed.
+            registry.reregister(&mut self.stream, token_of(conn), Interest::READABLE | Interest::WRITABLE)?;
+        }
+        self.writing = Writing::Blocked;
+        Ok(())
+    }
+
+    /// A write edge came; returns whether a write waits for it.
+    ///
+    /// WRITABLE is disarmed here and not when the last byte is out: a slow consumer blocks again and again, and two
+    /// system calls each time would be its price. An edge that nothing waits for rides along with a read edge.
+    ///
+    /// # Errors
+    /// When the kernel refuses to disarm.
+    pub fn writable(&mut self, registry: &Registry, conn: ConnId) -> io::Result<bool> {
+        match self.writing {
+            Writing::Blocked => {
+                self.writing = Writing::Armed;
+                Ok(true)
+            }
+            Writing::Armed => {
+                self.writing = Writing::Idle;
+                registry.reregister(&mut self.stream, token_of(conn), Interest::READABLE)?;
+                Ok(false)
+            }
+            Writing::Idle => Ok(false),
+        }
+    }
+
+    /// Tells the peer that nothing more comes.
+    pub fn shutdown_write(&self) {
+        // It fails only on a connection that is already broken, which the next read tells.
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+}
+
+/// Repeats a call that a signal interrupted. `None`: it would block.
+fn settled(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {
+    loop {
+        match call() {
+            Ok(bytes) => return Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The sockets of a reactor, in the slots of the shard's slab.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    slots: Vec<Option<(u32, Socket)>>,
+    /// How many came through the client listener.
+    clients: usize,
+}
+
+impl Sockets {
+    /// Keeps a socket under the name the shard gave it.
+    pub fn insert(&mut self, conn: ConnId, socket: Socket) {
+        let index = conn.index as usize;
+        if index >= self.slots.len() {
+            self.slots.resize_with(index + 1, || None);
+        }
+        debug_assert!(self.slots[index].is_none(), "the shard freed the slot before its socket was closed");
+        self.clients += usize::from(socket.door == Door::Client);
+        self.slots[index] = Some((conn.generation, socket));
+    }
+
+    /// The socket of a connection; a name that outlived its connection finds none.
+    pub fn find(&mut self, conn: ConnId) -> Option<&mut Socket> {
+        match self.slots.get_mut(conn.index as usize)? {
+            Some((generation, socket)) if *generation == conn.generation => Some(socket),
+            _ => None,
+        }
+    }
+
+    /// Takes the socket of a connection out.
+    pub fn remove(&mut self, conn: ConnId) -> Option<Socket> {
+        self.find(conn)?;
+        let (_, socket) = self.slots[conn.index as usize].take()?;
+        self.clients -= usize::from(socket.door == Door::Client);
+        Some(socket)
+    }
+
+    /// The names of all connections.
+    #[must_use]
+    pub fn names(&self) -> Vec<ConnId> {
+        let named = |(index, slot): (usize, &Option<(u32, Socket)>)| {
+            slot.as_ref().map(|(generation, _)| ConnId { index: index as u32, generation: *generation })
+        };
+        self.slots.iter().enumerate().filter_map(named).collect()
+    }
+
+    /// Sockets that came through the client listener.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.clients
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Events, Poll};
+    use std::time::{Duration, Instant};
+
+    const CONN: ConnId = ConnId { index: 3, generation: 1 };
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn pair() -> (Socket, std::net::TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+        let peer = std::net::TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+        let (stream, address) = listener.accept().expect("accept");
+        stream.set_nonblocking(true).expect("non-blocking");
+        (Socket::new(TcpStream::from_std(stream), Door::Client, address.ip()), peer)
+    }
+
+    /// Waits for an event of the kind `wanted` asks for.
+    fn event(poll: &mut Poll, wanted: impl Fn(&mio::event::Event) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut events = Events::with_capacity(8);
+        while !events.iter().any(&wanted) {
+            assert!(Instant::now() < deadline, "the event did not come");
+            poll.poll(&mut events, Some(PATIENCE)).expect("poll");
+        }
+    }
+
+    #[test]
+    fn a_name_that_outlived_its_connection_finds_no_socket() {
+        let mut sockets = Sockets::default();
+        sockets.insert(CONN, pair().0);
+        assert_eq!(sockets.clients(), 1);
+        let stale = ConnId { generation: 0, ..CONN };
+        assert!(sockets.find(stale).is_none() && sockets.remove(stale).is_none());
+        assert!(sockets.find(CONN).is_some());
+        assert!(sockets.remove(CONN).is_some() && sockets.remove(CONN).is_none());
+        assert_eq!(sockets.clients(), 0);
+        sockets.insert(ConnId { generation: 2, ..CONN }, pair().0);
+        assert!(sockets.find(CONN).is_none());
+    }
+
+    #[test]
+    fn a_full_socket_tells_when_there_is_room_again_and_is_disarmed_later() {
+        let mut poll = Poll::new().expect("poll");
+        let (mut socket, mut peer) = pair();
+        socket.register(poll.registry(), CONN).expect("register");
+        let chunk = vec![7_u8; 64 * 1024];
+        let mut sent = 0;
+        loop {
+            let taken = socket.write(&[IoSlice::new(&chunk), IoSlice::new(&chunk)]).expect("open");
+            sent += taken;
+            if taken < 2 * chunk.len() {
+                break;
+            }
+        }
+        assert!(!socket.writable(poll.registry(), CONN).expect("no call"), "nothing is armed yet");
+        socket.blocked(poll.registry(), CONN).expect("arm");
+
+        let reader = std::thread::spawn(move || {
+            let mut all = vec![0; sent];
+            peer.read_exact(&mut all).expect("everything that was sent");
+            peer
+        });
+        event(&mut poll, mio::event::Event::is_writable);
+        assert!(socket.writable(poll.registry(), CONN).expect("edge"), "a write waited for it");
+        let mut peer = reader.join().expect("reader");
+
+        peer.write_all(b"x").expect("open");
+        event(&mut poll, mio::event::Event::is_readable);
+        assert!(!socket.writable(poll.registry(), CONN).expect("disarm"), "nothing waits: disarmed");
+        assert_eq!(socket.writing, Writing::Idle);
+    }
+
+    #[test]
+    fn reads_tell_bytes_nothing_and_the_end_apart() {
+        let mut poll = Poll::new().expect("poll");
+        let (mut socket, mut peer) = pair();
+        socket.register(poll.registry(), CONN).expect("register");
+        let mut scratch = [0; 16];
+        assert_eq!(socket.read(&mut scratch).expect("open"), None);
+        peer.write_all(b"hello").expect("open");
+        event(&mut poll, mio::event::Event::is_readable);
+        assert_eq!(socket.read(&mut scratch).expect("open"), Some(5));
+        drop(peer);
+        event(&mut poll, mio::event::Event::is_read_closed);
+        assert_eq!(socket.read(&mut scratch).expect("closed in order"), Some(0));
+    }
+}
