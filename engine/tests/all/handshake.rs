@@ -82,7 +82,10 @@ fn what_is_no_upgrade_is_refused_with_a_fitting_status() {
 
     assert_eq!(status_for(&node, "GET /msg HTTP/1.1\r\nHost: test\r\n\r\n"), 426);
     assert_eq!(status_for(&node, &upgrade_request("/msg", "").replace("GET", "POST")), 405);
-    assert_eq!(status_for(&node, &upgrade_request("/elsewhere", "")), 404);
+    for path in ["/elsewhere", "/msgs"] {
+        assert_eq!(status_for(&node, &upgrade_request(path, "")), 404, "{path}");
+    }
+    assert!(node.client("/msg/").welcome["user"].is_null(), "no name, no user");
 }
 
 #[test]

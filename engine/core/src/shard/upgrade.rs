@@ -17,11 +17,7 @@ impl Shard {
     pub(super) fn route_client(&mut self, conn: ConnId, head: &Head<'_>) {
         let settings = std::sync::Arc::clone(&self.setup.settings);
         let path = head.path();
-        let native = path == &*settings.path
-            || path
-                .strip_prefix(&*settings.path)
-                .and_then(|rest| rest.strip_prefix('/'))
-                .is_some_and(|rest| !rest.is_empty());
+        let native = path.strip_prefix(&*settings.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if native || settings.echo && path == "/echo" {
             return self.begin_upgrade(conn, head);
         }
