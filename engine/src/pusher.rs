@@ -279,6 +279,16 @@ mod tests {
     }
 
     #[test]
+    fn who_is_named_twice_gets_one_message() {
+        let bench = testing::bench(1, 10_000);
+        let pusher = Pusher::new(Arc::clone(&bench.node));
+        pusher.to_users(["9", "7", "9"]).json(&1).expect("JSON").push().expect("room");
+        assert_eq!(frames(&bench, 0).len(), 2);
+        pusher.to_channels(["news", "news"]).json(&1).expect("JSON").push().expect("room");
+        assert_eq!(frames(&bench, 0).len(), 1);
+    }
+
+    #[test]
     fn raw_bytes_must_be_json_and_are_passed_through() {
         let bench = testing::bench(1, 10_000);
         let pusher = Pusher::new(Arc::clone(&bench.node));

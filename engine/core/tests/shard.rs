@@ -246,3 +246,23 @@ fn a_client_that_answers_pings_stays_whichever_of_the_two_times_is_longer() {
         assert!(pings >= spent_ms / (ping_interval_ms + ping_timeout_ms + 40), "{pings} pings");
     }
 }
+
+#[test]
+fn a_drain_spreads_even_a_few_clients_over_its_time() {
+    let mut node = Node::new(|_| {});
+    for _ in 0..5 {
+        node.session(&[], false);
+    }
+    let told = |node: &mut Node| node.write_all().matches(r#""op":"goodbye""#).count();
+    node.mail(Mail::Drain { over_ms: 5_000 });
+    assert_eq!(told(&mut node), 1, "the first goes at once");
+    // Four fifths of the time are for closing: a fifth of the clients in each fifth of that.
+    for so_far in 2..=5 {
+        let mut more = 0;
+        for _ in 0..80 {
+            node.pass(10);
+            more += told(&mut node);
+        }
+        assert_eq!(more, 1, "client {so_far}");
+    }
+}

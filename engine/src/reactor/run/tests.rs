@@ -161,6 +161,23 @@ fn who_always_has_more_to_read_is_read_in_turn_with_the_others() {
 }
 
 #[test]
+fn a_crowd_of_floods_is_read_in_shares_of_bytes() {
+    const EACH_BYTES: usize = 16 * 1024;
+    sys::raise_descriptor_limit().expect("up to the hard limit");
+    let mut stage = Stage::new();
+    let mut crowd: Vec<Peer> = (0..READ_BYTES_PER_TURN / EACH_BYTES + 10).map(|_| stage.session()).collect();
+    assert!(crowd.len() < READS_PER_TURN, "it is not the number of reads that ends the turn");
+    let pings = PING.repeat(EACH_BYTES / PING.len() + 1);
+    for peer in &mut crowd {
+        peer.stream.write_all(&pings).expect("an empty socket takes it");
+    }
+    stage.turn();
+    assert!(crowd.iter_mut().any(|peer| !peer.receives("pong")), "not all are read in one turn");
+    assert_eq!(stage.reactor.patience(), Some(Duration::ZERO));
+    stage.turn_until("everybody is read", |stage| stage.reactor.readable.is_empty());
+}
+
+#[test]
 fn a_broadcast_is_written_in_shares_with_reads_between_them() {
     sys::raise_descriptor_limit().expect("up to the hard limit");
     let mut stage = Stage::new();
