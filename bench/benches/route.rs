@@ -43,7 +43,7 @@ fn routes(criterion: &mut Criterion) {
         let users: Vec<_> = (0..names).map(user).collect();
         for session in 0..names {
             hub.join(&channels[session as usize], session, None);
-            hub.sign_in(&users[session as usize], session, None);
+            hub.sign_in(&users[session as usize], session);
         }
         let mut at = 0;
         group.bench_function(BenchmarkId::new("channel", names), |bench| {

@@ -64,7 +64,10 @@ fn publication(bytes: usize) -> Arc<Publication> {
 /// A shard with sessions that are subscribed to the channel, through the same bytes that clients would send.
 fn crowd(subscribers: usize) -> Shard {
     let settings = Arc::new(Settings::default());
-    let mut shard = Shard::new(ShardSetup { id: ShardId(0), shards: 1, boot: 1, node: "n1".into(), settings }, now());
+    let mut shard = Shard::new(
+        ShardSetup { id: ShardId(0), shards: 1, boot: 1, clustered: false, node: "n1".into(), settings },
+        now(),
+    );
     for _ in 0..subscribers {
         let conn = shard.adopt(now(), ([127, 0, 0, 1], 5_000).into(), Door::Client);
         shard.handle_bytes(now(), conn, &mut UPGRADE.to_vec());

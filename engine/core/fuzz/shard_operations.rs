@@ -3,14 +3,17 @@
 //! Whatever the order of calls, stale names and late answers included, the invariants hold after each of them, and when
 //! every connection has ended nothing is left.
 
+use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use epush_core::batch::Stream;
+use epush_core::close::CloseReason;
 use epush_core::effect::{Asker, Effect};
 use epush_core::error::{ErrorCode, Refusal};
 use epush_core::http::Response;
 use epush_core::id::{ConnId, ShardId};
-use epush_core::mail::{Identity, Mail, MuteChange, Question, Report, Verdict};
+use epush_core::mail::{Answer, ClusterCall, Identity, Mail, MuteChange, Mutes, Question, Relayed, Report, Verdict};
 use epush_core::message::{ChannelName, Draft, Publication, Target, UserName};
 use epush_core::now::Now;
 use epush_core::outbox::SLICES_MAX;
@@ -40,9 +43,14 @@ const COMMANDS: [&str; 12] = [
     r#"{"op":"ask","id":12,"type":"order"}"#,
 ];
 
-/// One life.
+/// One life alone, and the same in a cluster.
 pub fn run(data: &[u8]) {
-    let mut life = Life::new(data);
+    live(data, false);
+    live(data, true);
+}
+
+fn live(data: &[u8], clustered: bool) {
+    let mut life = Life::new(data, clustered);
     while let Some(operation) = life.byte() {
         life.operate(operation);
         life.effects();
@@ -59,10 +67,13 @@ struct Life<'d> {
     conns: Vec<ConnId>,
     /// The connection that a write was offered to.
     number: usize,
+    clustered: bool,
+    /// What the relay has not answered yet.
+    relay: VecDeque<Mail>,
 }
 
 impl<'d> Life<'d> {
-    fn new(data: &'d [u8]) -> Self {
+    fn new(data: &'d [u8], clustered: bool) -> Self {
         let now = Now { monotonic_us: 1_000_000, unix_ms: 1_700_000_000_000 };
         let mut settings = Settings {
             echo: true,
@@ -79,8 +90,8 @@ impl<'d> Life<'d> {
         settings.channels.on_slow_direct = OnSlow::Close;
         settings.send.allow = Audience::Anyone;
         let (id, settings) = (ShardId(0), Arc::new(settings));
-        let shard = Shard::new(ShardSetup { id, shards: 1, boot: 1, node: "n".into(), settings }, now);
-        Self { data, now, shard, conns: Vec::new(), number: 0 }
+        let shard = Shard::new(ShardSetup { id, shards: 1, boot: 1, clustered, node: "n".into(), settings }, now);
+        Self { data, now, shard, conns: Vec::new(), number: 0, clustered, relay: VecDeque::new() }
     }
 
     fn byte(&mut self) -> Option<u8> {
@@ -169,8 +180,11 @@ impl<'d> Life<'d> {
                 let request = b"POST /v1/push/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n1\n\n2\n";
                 self.receive(conn, [&request[..], b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"].concat());
             }
-            _ if self.argument() == 255 => self.shard.handle_mail(now, Mail::Drain { over_ms: 1_000 }),
-            _ => {}
+            _ => match self.argument() {
+                255 => self.shard.handle_mail(now, Mail::Drain { over_ms: 1_000 }),
+                count if self.clustered => self.hear(count),
+                _ => {}
+            },
         }
     }
 
@@ -200,6 +214,25 @@ impl<'d> Life<'d> {
         draft.kind = (target & 8 == 0).then(|| "promo".into());
         let publication = Arc::new(Publication::encode(&draft, self.now));
         self.shard.handle_mail(self.now, Mail::Publish { publication, report: None });
+    }
+
+    /// The relay answers, tells of a loss, or closes a session.
+    fn hear(&mut self, choice: usize) {
+        let stream = match choice % 4 {
+            0 => Stream::Channel(ChannelName::parse("news").expect("valid")),
+            1 => Stream::User(UserName::parse("1").expect("valid")),
+            2 => Stream::All,
+            _ => {
+                let mail = self.relay.pop_front();
+                return mail.into_iter().for_each(|mail| self.shard.handle_mail(self.now, mail));
+            }
+        };
+        let mail = if choice & 64 == 0 {
+            Mail::Relayed([Relayed::Lost { stream, count: choice as u64 + 1 }].into())
+        } else {
+            Mail::Close { conn: self.conn(), reason: CloseReason::Replaced }
+        };
+        self.shard.handle_mail(self.now, mail);
     }
 
     fn ask(&mut self) {
@@ -263,6 +296,10 @@ impl<'d> Life<'d> {
                     self.shard.push_job(self.now, conn, &job, seq, &raw("[1]".into()));
                 }
                 Effect::Send { .. } => panic!("there is no other shard"),
+                Effect::Cluster(call) => {
+                    assert!(self.clustered);
+                    self.relay.extend(answer(call));
+                }
                 _ => self.number += 1,
             }
         }
@@ -271,6 +308,10 @@ impl<'d> Life<'d> {
     fn end(&mut self) {
         for conn in self.conns.clone() {
             self.shard.handle_end(self.now, conn, End::Reset);
+            self.effects();
+        }
+        while let Some(mail) = self.relay.pop_front() {
+            self.shard.handle_mail(self.now, mail);
             self.effects();
         }
         self.shard.flush(self.now);
@@ -284,6 +325,18 @@ impl<'d> Life<'d> {
         }
         self.shard.assert_invariants();
         self.shard.assert_idle();
+    }
+}
+
+/// What the relay answers, if it does.
+fn answer(call: ClusterCall) -> Option<Mail> {
+    match call {
+        ClusterCall::SignIn { session, .. } => Some(Mail::SignedIn { conn: session.conn, mutes: None }),
+        ClusterCall::Join(channel) => Some(Mail::Joined(channel)),
+        ClusterCall::Ask { report, .. } => {
+            Some(Mail::Answer { ticket: report.ticket, answer: Answer::Mutes(Mutes::default()) })
+        }
+        ClusterCall::SignOut { .. } | ClusterCall::Leave(_) => None,
     }
 }
 

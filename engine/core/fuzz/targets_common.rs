@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
+use epush_core::relay::{Envelope, EnvelopeError, VERSION};
 use epush_core::wire::http::{self, Body, BodyStep, Head, HeadScan, HttpError, Upgrade};
 use epush_core::wire::native::{self, Command, Incoming};
 use epush_core::wire::proxy;
@@ -25,6 +26,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("frames", frames),
     ("native_json", native_json),
     ("shard_operations", shard_operations),
+    ("envelope", envelope),
 ];
 
 /// Bytes that may wait beyond twice what was received: the decoder's box itself.
@@ -87,6 +89,15 @@ pub fn native_json(data: &[u8]) {
 /// Whatever happens to a shard, in whatever order, its invariants hold, and nothing is left when all have gone.
 pub fn shard_operations(data: &[u8]) {
     shard_operations::run(data);
+}
+
+/// Whatever another node sends is an envelope that is written the same, or an error.
+pub fn envelope(data: &[u8]) {
+    match Envelope::decode(&data.to_vec().into()) {
+        Ok(envelope) => assert_eq!(envelope.encode(), data),
+        Err(EnvelopeError::Version(version)) => assert_ne!(version, VERSION),
+        Err(EnvelopeError::Malformed) => {}
+    }
 }
 
 const BODY_BYTES_MAX: u64 = 4_096;

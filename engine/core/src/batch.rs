@@ -14,7 +14,7 @@ use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX};
 use crate::message::{ChannelName, Publication, UserName};
 
 /// What messages belong to: order is kept, and losses are told, within one stream.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Stream {
     /// A channel's messages.
     Channel(ChannelName),
@@ -82,15 +82,33 @@ impl Batch {
 /// Messages of one stream that wait to be joined. Empty, it is one pointer: every user has one.
 #[derive(Default, Debug)]
 pub struct Pending {
-    /// Each with the position of its frame in [`Publication::frames`]. What is joined leaves at once: it holds the
-    /// permit of its publication, and under load the list may never run empty.
+    /// What is joined leaves at once: it holds the permit of its publication, and under load the list may never run
+    /// empty.
     ///
     /// Invariant: never an empty queue.
     messages: Option<Box<Waiting>>,
 }
 
 /// Boxed, for 8 bytes instead of 32 of every user.
-type Waiting = VecDeque<(Arc<Publication>, u32)>;
+type Waiting = VecDeque<Item>;
+
+/// One place in the stream.
+#[derive(Debug)]
+enum Item {
+    /// A message: the position of its frame in [`Publication::frames`].
+    Message(Arc<Publication>, u32),
+    /// So many messages, at least 1, that will not come. Two of these never follow each other.
+    Lost(u64),
+}
+
+impl Item {
+    fn message(&self) -> Option<(&Arc<Publication>, &Bytes)> {
+        match self {
+            Self::Message(publication, frame) => Some((publication, &publication.frames[*frame as usize])),
+            Self::Lost(_) => None,
+        }
+    }
+}
 
 impl Pending {
     /// Whether nothing waits.
@@ -102,34 +120,56 @@ impl Pending {
     /// Adds a message: frame number `frame` of the publication.
     pub fn push(&mut self, publication: &Arc<Publication>, frame: usize) {
         let frame = u32::try_from(frame).expect("a push has at most 10 000 frames");
-        self.messages.get_or_insert_default().push_back((Arc::clone(publication), frame));
+        self.messages.get_or_insert_default().push_back(Item::Message(Arc::clone(publication), frame));
     }
 
-    /// Joins the oldest messages into one batch, as many as its limits allow. A single message is not copied.
+    /// Notes that `count` messages will not come, at this place of the stream.
+    pub fn push_lost(&mut self, count: u64) {
+        let messages = self.messages.get_or_insert_default();
+        if let Some(Item::Lost(lost)) = messages.back_mut() {
+            *lost = lost.saturating_add(count);
+        } else {
+            messages.push_back(Item::Lost(count));
+        }
+    }
+
+    /// Takes the loss that stands before the oldest message; 0: there is none.
+    pub fn take_lost(&mut self) -> u64 {
+        let Some(messages) = &mut self.messages else { return 0 };
+        let Some(Item::Lost(lost)) = messages.pop_front_if(|oldest| matches!(oldest, Item::Lost(_))) else { return 0 };
+        if messages.is_empty() {
+            self.messages = None;
+        }
+        lost
+    }
+
+    /// Joins the oldest messages into one batch, as many as its limits allow and none behind a loss. A single message is
+    /// not copied. None when nothing waits, or a loss does first: see [`Pending::take_lost`].
     pub fn join(&mut self, stream: impl FnOnce() -> Stream) -> Option<Rc<Batch>> {
         let messages = self.messages.as_mut()?;
-        let count = within_limits(messages.iter());
-        let mut ends = SmallVec::with_capacity(count);
-        let mut end = 0;
-        for (publication, frame) in messages.iter().take(count) {
-            end += publication.frames[*frame as usize].len();
-            ends.push(u32::try_from(end).expect("a batch is a few MiB at most"));
+        let count = within_limits(messages.iter().map_while(Item::message));
+        if count == 0 {
+            return None;
         }
-        let kinds = messages.iter().take(count).map(|(publication, _)| publication.kind.clone()).collect();
-        let accepted_us =
-            messages.iter().take(count).map(|(publication, _)| Arc::clone(&publication.accepted_us)).collect();
-        let mut taken = messages.drain(..count);
-        let bytes = match (count, taken.next()) {
-            (1, Some((publication, frame))) => publication.frames[frame as usize].clone(),
-            (_, first) => {
+        let joined = || messages.iter().take(count).filter_map(Item::message);
+        let (mut ends, mut kinds) = (SmallVec::with_capacity(count), SmallVec::with_capacity(count));
+        let mut accepted_us = SmallVec::with_capacity(count);
+        let mut end = 0;
+        for (publication, frame) in joined() {
+            end += frame.len();
+            ends.push(u32::try_from(end).expect("a batch is a few MiB at most"));
+            kinds.push(publication.kind.clone());
+            accepted_us.push(Arc::clone(&publication.accepted_us));
+        }
+        let bytes = match (count, joined().next()) {
+            (1, Some((_, frame))) => frame.clone(),
+            _ => {
                 let mut bytes = BytesMut::with_capacity(end);
-                first.into_iter().chain(taken.by_ref()).for_each(|(message, frame)| {
-                    bytes.extend_from_slice(&message.frames[frame as usize]);
-                });
+                joined().for_each(|(_, frame)| bytes.extend_from_slice(frame));
                 bytes.freeze()
             }
         };
-        drop(taken);
+        messages.drain(..count);
         if messages.is_empty() {
             self.messages = None;
         }
@@ -137,14 +177,15 @@ impl Pending {
     }
 }
 
-/// How many of the oldest messages fit into one batch, at least 1.
-fn within_limits<'m>(waiting: impl Iterator<Item = &'m (Arc<Publication>, u32)>) -> usize {
-    let mut bytes = 0;
-    let fits = |(publication, frame): &&(Arc<Publication>, u32)| {
-        bytes += publication.frames[*frame as usize].len();
+/// How many of the oldest messages fit into one batch, at least 1 if there are any.
+fn within_limits<'m>(mut waiting: impl Iterator<Item = (&'m Arc<Publication>, &'m Bytes)>) -> usize {
+    let Some((_, first)) = waiting.next() else { return 0 };
+    let mut bytes = first.len();
+    let fits = |(_, frame): &(&Arc<Publication>, &Bytes)| {
+        bytes += frame.len();
         bytes <= BATCH_BYTES_MAX
     };
-    waiting.take(BATCH_MESSAGES_MAX).take_while(fits).count().max(1)
+    1 + waiting.take(BATCH_MESSAGES_MAX - 1).take_while(fits).count()
 }
 
 #[cfg(test)]
@@ -220,5 +261,21 @@ pub(crate) mod tests {
         (0..=BATCH_MESSAGES_MAX).for_each(|_| pending.push(&message, 0));
         drop(pending.join(|| Stream::All));
         assert_eq!(Arc::strong_count(&message), 2, "one still waits");
+    }
+
+    #[test]
+    fn a_loss_keeps_its_place_between_messages() {
+        let mut pending = pending(&[b"a", b"b"]);
+        pending.push_lost(2);
+        pending.push_lost(1);
+        pending.push(&publication(b"c", None), 0);
+        let joined = |pending: &mut Pending| pending.join(|| Stream::All).map(|batch| batch.messages());
+        assert_eq!((pending.take_lost(), joined(&mut pending)), (0, Some(2)));
+        assert_eq!(joined(&mut pending), None, "the loss comes first");
+        assert_eq!((pending.take_lost(), joined(&mut pending)), (3, Some(1)));
+        assert!(pending.is_empty());
+        pending.push_lost(4);
+        assert_eq!((pending.take_lost(), pending.is_empty()), (4, true));
+        assert_eq!(size_of::<Item>(), 16, "a loss costs the messages nothing");
     }
 }

@@ -17,7 +17,7 @@ pub struct Counters {
     pub closed: [u64; CloseReason::SLOTS],
     /// Messages received from clients.
     pub messages_in: u64,
-    /// Publications delivered in this shard, by target: user, channel, all.
+    /// Publications of this node delivered in this shard, by target: user, channel, all.
     pub pushes: [u64; 3],
     /// Messages queued for sessions.
     pub deliveries: u64,
@@ -27,6 +27,8 @@ pub struct Counters {
     pub dropped_slow: u64,
     /// Messages not delivered: the type is muted.
     pub dropped_muted: u64,
+    /// Messages not delivered: lost on their way from another node, once for each session that was told.
+    pub dropped_relay: u64,
     /// `gap` frames sent.
     pub gaps: u64,
     /// Bytes waiting in outboxes now.
@@ -48,6 +50,7 @@ impl Counters {
         self.delivery_bytes += other.delivery_bytes;
         self.dropped_slow += other.dropped_slow;
         self.dropped_muted += other.dropped_muted;
+        self.dropped_relay += other.dropped_relay;
         self.gaps += other.gaps;
         self.outbox_bytes += other.outbox_bytes;
         self.timers += other.timers;

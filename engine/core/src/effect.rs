@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::close::CloseReason;
 use crate::http::Request;
 use crate::id::{ConnId, ShardId};
-use crate::mail::{Answer, Mail, Question};
+use crate::mail::{Answer, ClusterCall, Mail, Question};
 use crate::message::{Draft, UserName};
 
 /// One thing to do.
@@ -34,6 +34,8 @@ pub enum Effect {
         /// Who waits.
         asker: Asker,
     },
+    /// Ask the cluster. Only a clustered shard does.
+    Cluster(ClusterCall),
     /// Decide about a client; the answer is [`Mail::Verdict`].
     Handshake(Box<Handshake>),
     /// Decide about the token of a `hello`; the answer is [`Mail::Verdict`].

@@ -149,14 +149,12 @@ impl Hub {
     }
 
     /// Adds a session of the user; returns the user's slot.
-    pub fn sign_in(&mut self, name: &UserName, session: u32, mutes: Option<Mutes>) -> u32 {
+    pub fn sign_in(&mut self, name: &UserName, session: u32) -> u32 {
         let slot = self.find_user(name).unwrap_or_else(|| {
             let (name, sessions) = (name.clone(), SmallVec::new());
             self.users.insert(User { name, sessions, mutes: None, pending: Pending::default() })
         });
-        let user = &mut self.users[slot];
-        user.sessions.push(session);
-        user.mutes = mutes;
+        self.users[slot].sessions.push(session);
         slot
     }
 
@@ -203,8 +201,8 @@ mod tests {
     #[test]
     fn a_user_lives_as_long_as_one_of_its_sessions() {
         let mut hub = Hub::default();
-        let slot = hub.sign_in(&user("42"), 1, None);
-        assert_eq!(hub.sign_in(&user("42"), 2, None), slot);
+        let slot = hub.sign_in(&user("42"), 1);
+        assert_eq!(hub.sign_in(&user("42"), 2), slot);
         hub.sign_out(slot, 1);
         assert_eq!(hub.user(slot).expect("one session left").sessions.as_slice(), [2]);
         hub.sign_out(slot, 2);

@@ -9,6 +9,14 @@ use std::str::FromStr;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ShardId(pub u16);
 
+impl ShardId {
+    /// Not a shard: the node's relay, where it is the one who asks shards.
+    pub const RELAY: Self = Self(u16::MAX);
+
+    /// Not a shard: the control API, where it is the one who wants a channel's messages. Nothing is posted to it.
+    pub const API: Self = Self(u16::MAX - 1);
+}
+
 /// A connection within its shard.
 ///
 /// The slab index is used again after a close; the generation is not, so that a name that outlived its

@@ -13,6 +13,7 @@
 //! | [`named`] | things with unique names, by slot and by name |
 //! | [`hub`], [`registry`] | channel and user → sessions of this shard; user → sessions of the whole node |
 //! | [`outbox`], [`slow`] | what waits for a socket, and the verdict on those that wait too long |
+//! | [`relay`] | what nodes tell each other, and how loss is seen |
 //! | [`wheel`], [`rate`], [`template`] | timers, token buckets, what a periodic push renders |
 //! | [`shard`], [`mail`], [`effect`], [`counters`] | the whole of a sub-reactor but its I/O |
 
@@ -35,6 +36,7 @@ pub mod outbox;
 pub mod page;
 pub mod rate;
 pub mod registry;
+pub mod relay;
 pub mod rfc3339;
 pub mod settings;
 pub mod shard;

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use crate::batch::Stream;
 use crate::close::CloseReason;
 use crate::counters::Counters;
 use crate::error::Refusal;
 use crate::http::Response;
-use crate::id::{ConnId, SessionRef, ShardId};
+use crate::id::{ConnId, SessionId, SessionRef, ShardId};
 use crate::limits::MEMBERS_MAX;
 use crate::message::{ChannelName, Publication, UserName};
 use crate::page::{ChannelPage, ChannelRange};
@@ -31,14 +32,22 @@ pub enum Mail {
         /// Where the count goes.
         report: Option<Report>,
     },
+    /// From other nodes, in the order it arrived; the shards share it.
+    Relayed(Arc<[Relayed]>),
+    /// The cluster's messages to this channel reach the shard from now on, or cannot for now because Redis is away.
+    Joined(ChannelName),
     /// To a user's home shard: this session wants to be one of the user's.
     SignIn {
         /// The user.
         user: UserName,
         /// The session.
         session: SessionRef,
+        /// When it opened, in ms since 1970.
+        since_unix_ms: u64,
+        /// The client's address.
+        remote: IpAddr,
     },
-    /// From a user's home shard: the session is registered.
+    /// From a user's home shard, or in a cluster from the relay: the session is registered.
     SignedIn {
         /// The session.
         conn: ConnId,
@@ -52,7 +61,7 @@ pub enum Mail {
         /// The session.
         session: SessionRef,
     },
-    /// From a user's home shard to all: the user's muted types changed.
+    /// To all shards, from a user's home, or in a cluster from the relay: the user's muted types changed.
     Muted {
         /// The user.
         user: UserName,
@@ -119,6 +128,54 @@ pub enum Mail {
     },
 }
 
+/// One thing another node sent.
+#[derive(Debug)]
+pub enum Relayed {
+    /// A message.
+    Publication(Arc<Publication>),
+    /// Messages of a stream that will not come.
+    Lost {
+        /// Which stream.
+        stream: Stream,
+        /// How many, at least 1.
+        count: u64,
+    },
+}
+
+/// What a shard of a clustered node asks of the cluster. A node that is alone never sees one.
+#[derive(Debug)]
+pub enum ClusterCall {
+    /// From a user's home: a session signed in; [`Mail::SignedIn`] goes to its shard when the cluster knows it.
+    SignIn {
+        /// The user.
+        user: UserName,
+        /// The session.
+        session: SessionRef,
+        /// When, in ms since 1970.
+        since_unix_ms: u64,
+        /// The client's address.
+        remote: IpAddr,
+    },
+    /// From a user's home: the session is gone. Once for every sign-in, and after it.
+    SignOut {
+        /// The user.
+        user: UserName,
+        /// The session.
+        session: SessionRef,
+    },
+    /// The channel has its first subscriber in the shard; one [`Mail::Joined`] answers.
+    Join(ChannelName),
+    /// The channel lost its last subscriber in the shard. Comes after the answer to its join.
+    Leave(ChannelName),
+    /// From a user's home: [`Question::Mutes`] and [`Question::ChangeMutes`], which the cluster answers in its place.
+    Ask {
+        /// What.
+        question: Question,
+        /// Where the answer goes.
+        report: Report,
+    },
+}
+
 /// Where a shard's part of an answer goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Report {
@@ -173,8 +230,13 @@ pub enum MuteChange {
 /// One shard's part of an answer, or all parts merged.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// To a publication: sessions it was queued for.
-    Delivered(u64),
+    /// To a publication.
+    Delivered {
+        /// Sessions of this node it was queued for.
+        sessions: u64,
+        /// Whether the cluster took it.
+        relayed: bool,
+    },
     /// To [`Question::User`].
     Sessions(Vec<SessionInfo>),
     /// To [`Question::Kick`]: how many sessions.
@@ -183,17 +245,21 @@ pub enum Answer {
     Channels(ChannelPage),
     /// To [`Question::Online`].
     Online {
-        /// Sessions open.
+        /// Sessions open on this node.
         sessions: u64,
-        /// Distinct users.
+        /// Distinct users of this node.
         users: u64,
+        /// The whole cluster; none: this node is all of it.
+        cluster: Option<ClusterCounts>,
     },
     /// To [`Question::Channel`].
     Channel {
         /// Which.
         channel: ChannelName,
-        /// Sessions subscribed.
+        /// Sessions of this node subscribed.
         subscribers: u64,
+        /// Sessions of other nodes subscribed.
+        elsewhere: u64,
         /// Their users, at most [`MEMBERS_MAX`]; empty unless asked for. Each once, when all parts are merged.
         users: Vec<UserName>,
     },
@@ -205,11 +271,24 @@ pub enum Answer {
     Refused(Refusal),
 }
 
+/// How many are online in a cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ClusterCounts {
+    /// Sessions open.
+    pub sessions: u64,
+    /// Distinct users.
+    pub users: u64,
+    /// Nodes.
+    pub nodes: u64,
+}
+
 /// A session as the API shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SessionInfo {
-    /// Where it lives.
-    pub session: SessionRef,
+    /// The node's name.
+    pub node: Arc<str>,
+    /// Its public name.
+    pub session: SessionId,
     /// When it opened, in ms since 1970.
     pub since_unix_ms: u64,
     /// The client's address.
@@ -249,16 +328,28 @@ impl Answer {
     /// Adds another shard's part.
     pub fn merge(&mut self, part: Self) {
         match (self, part) {
-            (Self::Delivered(sum), Self::Delivered(more)) | (Self::Kicked(sum), Self::Kicked(more)) => *sum += more,
+            (Self::Delivered { sessions, relayed }, Self::Delivered { sessions: more, relayed: taken }) => {
+                *sessions += more;
+                *relayed |= taken;
+            }
+            (Self::Kicked(sum), Self::Kicked(more)) => *sum += more,
             (Self::Sessions(all), Self::Sessions(more)) => all.extend(more),
             (Self::Channels(page), Self::Channels(part)) => page.merge(part),
-            (Self::Online { sessions, users }, Self::Online { sessions: more, users: more_users }) => {
+            (
+                Self::Online { sessions, users, cluster },
+                Self::Online { sessions: more, users: more_users, cluster: counted },
+            ) => {
                 *sessions += more;
                 *users += more_users;
+                *cluster = cluster.or(counted);
             }
-            (Self::Channel { subscribers, users, .. }, Self::Channel { subscribers: more, users: more_users, .. }) => {
-                *subscribers += more;
-                users.extend(more_users);
+            (
+                Self::Channel { subscribers, elsewhere, users, .. },
+                Self::Channel { subscribers: here, elsewhere: there, users: more, .. },
+            ) => {
+                *subscribers = subscribers.saturating_add(here);
+                *elsewhere = elsewhere.saturating_add(there);
+                users.extend(more);
             }
             (Self::Counters(all), Self::Counters(more)) => all.merge(&more),
             (whole, part @ Self::Refused(_)) => *whole = part,
@@ -272,6 +363,12 @@ impl Answer {
         match self {
             Self::Sessions(sessions) => sessions.sort_by_key(|info| info.since_unix_ms),
             Self::Channels(page) => page.settle(),
+            // The cluster's counts are older than this node's own.
+            Self::Online { sessions, users, cluster: Some(cluster) } => {
+                cluster.sessions = cluster.sessions.max(*sessions);
+                cluster.users = cluster.users.max(*users);
+                cluster.nodes = cluster.nodes.max(1);
+            }
             Self::Channel { users, .. } => {
                 users.sort();
                 users.dedup();
@@ -290,7 +387,7 @@ mod tests {
     fn members_are_named_once_and_not_without_bound() {
         let users = |names: std::ops::Range<usize>| names.filter_map(|n| UserName::parse(&n.to_string())).collect();
         let channel = ChannelName::parse("a").expect("valid");
-        let part = |users| Answer::Channel { channel: channel.clone(), subscribers: 900, users };
+        let part = |users| Answer::Channel { channel: channel.clone(), subscribers: 900, elsewhere: 0, users };
         let mut whole = part(users(0..900));
         whole.merge(part(users(300..1_200)));
         whole.settle();
@@ -301,9 +398,23 @@ mod tests {
 
     #[test]
     fn a_refusal_wins_over_every_part() {
-        let mut whole = Answer::Delivered(3);
+        let delivered = || Answer::Delivered { sessions: 3, relayed: false };
+        let mut whole = delivered();
         whole.merge(Answer::Refused(Refusal::new(crate::error::ErrorCode::Unavailable, "full")));
-        whole.merge(Answer::Delivered(3));
+        whole.merge(delivered());
         assert!(matches!(whole, Answer::Refused(_)));
+    }
+
+    #[test]
+    fn a_cluster_has_never_fewer_than_this_node() {
+        let part = |sessions, users, cluster| Answer::Online { sessions, users, cluster };
+        let old = ClusterCounts { sessions: 4, users: 9, nodes: 3 };
+        let mut whole = part(3, 2, None);
+        whole.merge(part(0, 0, Some(old)));
+        whole.merge(part(4, 3, None));
+        whole.settle();
+        let Answer::Online { sessions, users, cluster: Some(cluster) } = whole else { panic!("still counts") };
+        assert_eq!((sessions, users), (7, 5));
+        assert_eq!(cluster, ClusterCounts { sessions: 7, users: 9, nodes: 3 });
     }
 }

@@ -8,8 +8,11 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use crate::batch::{Batch, Stream};
-use crate::wire::native::reply::{self, GapOf};
-use crate::wire::websocket;
+use crate::wire::native::reply::GapReason;
+
+mod entry;
+
+use entry::{Entry, Gap};
 
 /// Entries prepared for one write: more slices than this cost the kernel more than a second write.
 pub const SLICES_MAX: usize = 64;
@@ -36,90 +39,6 @@ pub struct Outbox {
     head_sent: u32,
     /// Bytes of all entries that the socket has not taken.
     bytes: u32,
-}
-
-/// One run of bytes.
-#[derive(Debug)]
-pub(crate) enum Entry {
-    /// Frames for this session alone.
-    Own(Vec<u8>),
-    /// Messages `first..end` of a shared batch, at least one.
-    Shared {
-        /// The batch.
-        batch: Rc<Batch>,
-        /// The first message that waits.
-        first: u16,
-        /// The first that does not.
-        end: u16,
-        /// Messages of the stream lost before `first`, not announced yet.
-        ///
-        /// Invariant: 0 once the socket has begun to take the entry.
-        lost: u32,
-    },
-    /// Messages that were lost, where no message of their stream follows.
-    Gap(Box<Gap>),
-}
-
-/// A loss that is not announced yet. Does not keep the batch alive: a blocked session would keep a message it never gets.
-#[derive(Debug)]
-pub(crate) struct Gap {
-    stream: Stream,
-    /// How many messages; at least 1.
-    lost: u32,
-}
-
-impl Entry {
-    fn len(&self) -> usize {
-        self.bytes().len()
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Own(bytes) => bytes,
-            Self::Shared { batch, first, end, .. } => batch.frames(*first..*end),
-            Self::Gap(_) => &[],
-        }
-    }
-
-    fn is_of(&self, stream: &Stream) -> bool {
-        match self {
-            Self::Own(_) => false,
-            Self::Shared { batch, .. } => batch.stream() == stream,
-            Self::Gap(gap) => gap.stream == *stream,
-        }
-    }
-
-    fn messages(&self) -> u16 {
-        match self {
-            Self::Shared { first, end, .. } => end - first,
-            Self::Own(_) | Self::Gap(_) => 0,
-        }
-    }
-
-    /// Messages lost before it, or in its place.
-    fn lost(&self) -> u32 {
-        match self {
-            Self::Own(_) => 0,
-            Self::Shared { lost, .. } => *lost,
-            Self::Gap(gap) => gap.lost,
-        }
-    }
-
-    /// Loses its first message; returns how many bytes that were.
-    fn drop_first(&mut self) -> usize {
-        let Self::Shared { batch, first, lost, .. } = self else { return 0 };
-        *first += 1;
-        *lost = lost.saturating_add(1);
-        batch.len(*first - 1..*first)
-    }
-
-    fn add_lost(&mut self, more: u32) {
-        match self {
-            Self::Own(_) => debug_assert!(more == 0, "answers are not lost"),
-            Self::Shared { lost, .. } => *lost = lost.saturating_add(more),
-            Self::Gap(gap) => gap.lost = gap.lost.saturating_add(more),
-        }
-    }
 }
 
 impl Outbox {
@@ -160,12 +79,15 @@ impl Outbox {
     }
 
     /// Notes that `lost` messages of the stream will not come, at this place of the queue.
-    pub fn push_lost(&mut self, stream: &Stream, lost: u32) {
-        if let Some(gap @ Entry::Gap(_)) = self.newest_of(stream) {
-            gap.add_lost(lost);
-            return;
+    pub fn push_lost(&mut self, stream: &Stream, lost: u32, reason: GapReason) {
+        // Gaps of several reasons may stand side by side; behind a message a loss is a gap of its own.
+        let newest = (0..self.len()).rev().map_while(|at| self.entry_at(at).map(|entry| (at, entry)));
+        let newest = newest.filter(|(_, entry)| entry.is_of(stream));
+        let same = newest.take_while(|(_, entry)| entry.is_gap()).find(|(_, entry)| entry.is_gap_of(reason));
+        match same.map(|(at, _)| at).and_then(|at| self.entry_mut(at)) {
+            Some(gap) => gap.add_lost(lost),
+            None => self.push(Entry::gap(stream, lost, reason)),
         }
-        self.push(Entry::Gap(Box::new(Gap { stream: stream.clone(), lost })));
     }
 
     /// Turns losses within the next write's reach into `gap` frames; returns how many. Called before every write.
@@ -177,9 +99,10 @@ impl Outbox {
             let Some(entry) = self.entry_mut(at) else { break };
             let (frame, alone) = match entry {
                 Entry::Shared { batch, lost, .. } if *lost > 0 => {
-                    (gap_frame(batch.stream(), std::mem::take(lost)), false)
+                    let lost = std::mem::take(lost);
+                    (entry::gap_frame(batch.stream(), lost, GapReason::SlowConsumer), false)
                 }
-                Entry::Gap(gap) => (gap_frame(&gap.stream, gap.lost), true),
+                Entry::Gap(gap) => (entry::gap_frame(&gap.stream, gap.lost, gap.reason), true),
                 Entry::Own(_) | Entry::Shared { .. } => {
                     at += 1;
                     continue;
@@ -242,7 +165,7 @@ impl Outbox {
     }
 
     /// Drops every shared message the socket has not begun to take, and returns how many those were. Answers stay, and
-    /// one gap for each stream.
+    /// one gap for each stream and reason.
     pub fn drop_shared(&mut self) -> u64 {
         if self.head_sent > 0 {
             self.split_begun();
@@ -252,20 +175,21 @@ impl Outbox {
         let mut gaps: Vec<Gap> = Vec::new();
         let mut dropped = 0;
         while let Some(entry) = self.pop_head() {
-            let (stream, lost) = match entry {
+            let new = match entry {
                 Entry::Own(_) => {
                     kept.push_back(entry);
                     continue;
                 }
                 Entry::Shared { batch, first, end, lost } => {
                     dropped += u64::from(end - first);
-                    (batch.stream().clone(), lost.saturating_add(u32::from(end - first)))
+                    let lost = lost.saturating_add(u32::from(end - first));
+                    Gap { stream: batch.stream().clone(), lost, reason: GapReason::SlowConsumer }
                 }
-                Entry::Gap(gap) => (gap.stream, gap.lost),
+                Entry::Gap(gap) => *gap,
             };
-            match gaps.iter_mut().find(|gap| gap.stream == stream) {
-                Some(gap) => gap.lost = gap.lost.saturating_add(lost),
-                None => gaps.push(Gap { stream, lost }),
+            match gaps.iter_mut().find(|gap| gap.stream == new.stream && gap.reason == new.reason) {
+                Some(gap) => gap.lost = gap.lost.saturating_add(new.lost),
+                None => gaps.push(new),
             }
         }
         self.bytes = begun.as_ref().map_or(0, Entry::len) as u32 - self.head_sent;
@@ -279,18 +203,20 @@ impl Outbox {
     /// Lets go of whole messages of `stream`, oldest first, that the socket has not begun to take, until `enough`
     /// says so (it is given the bytes freed so far). Returns how many messages went; their place keeps the count.
     pub(crate) fn drop_oldest(&mut self, stream: &Stream, mut enough: impl FnMut(usize) -> bool) -> u64 {
-        let (mut freed, mut dropped, mut carried) = (0, 0, 0);
+        let (mut freed, mut dropped) = (0, 0);
+        // What was lost before the oldest message that stays: because of the session, and on the way here.
+        let (mut slow, mut relay) = (0_u32, 0_u32);
         if self.head.as_ref().is_some_and(|head| head.is_of(stream)) && self.head_sent > 0 {
             self.split_begun();
         }
         let mut at = usize::from(self.head_sent > 0);
+        let mut place = at;
         while !enough(freed) {
             let Some(entry) = self.entry_mut(at) else { break };
             if !entry.is_of(stream) {
                 at += 1;
                 continue;
             }
-            entry.add_lost(std::mem::take(&mut carried));
             while entry.messages() > 0 && !enough(freed) {
                 freed += entry.drop_first();
                 dropped += 1;
@@ -298,36 +224,36 @@ impl Outbox {
             if entry.messages() > 0 {
                 break;
             }
-            // What is emptied gives its count to the next of its stream, or stays as the gap itself.
-            if self.has_later(at, stream) {
-                carried = self.remove(at).map_or(0, |entry| entry.lost());
-            } else {
-                self.leave_gap(at);
-                at += 1;
-            }
+            let count = if entry.is_gap_of(GapReason::Relay) { &mut relay } else { &mut slow };
+            *count = count.saturating_add(entry.lost());
+            self.remove(at);
+            place = at;
         }
-        if carried > 0 {
-            self.carry(at, stream, carried);
-        }
+        self.put_lost(place, stream, slow, GapReason::SlowConsumer);
+        self.put_lost(place, stream, relay, GapReason::Relay);
         self.bytes -= u32::try_from(freed).expect("no more than waited");
         dropped
     }
 
-    fn carry(&mut self, from: usize, stream: &Stream, carried: u32) {
-        let next = (from..).map_while(|at| self.entry_at(at).map(|entry| (at, entry.is_of(stream))));
-        let next = next.filter_map(|(at, is_of)| is_of.then_some(at)).next();
-        debug_assert!(next.is_some(), "has_later saw an entry to carry to");
-        if let Some(entry) = next.and_then(|at| self.entry_mut(at)) {
-            entry.add_lost(carried);
+    /// Notes a loss before the first message of the stream at or behind `place`; at `place`, where nothing there can
+    /// carry it.
+    fn put_lost(&mut self, place: usize, stream: &Stream, lost: u32, reason: GapReason) {
+        if lost == 0 {
+            return;
         }
-    }
-
-    /// Puts a gap in the place of an entry that holds no messages any more.
-    fn leave_gap(&mut self, at: usize) {
-        let Some(entry) = self.entry_mut(at) else { return };
-        if let Entry::Shared { batch, lost, .. } = entry {
-            *entry = Entry::Gap(Box::new(Gap { stream: batch.stream().clone(), lost: *lost }));
+        for at in place.. {
+            let Some(entry) = self.entry_mut(at) else { break };
+            if !entry.is_of(stream) {
+                continue;
+            }
+            if entry.carries(reason) {
+                return entry.add_lost(lost);
+            }
+            if !entry.is_gap() {
+                break;
+            }
         }
+        self.put(place, Entry::gap(stream, lost, reason), false);
     }
 
     /// Cuts the head so that the message the socket has begun stands alone in it, and those it has taken are gone.
@@ -348,19 +274,11 @@ impl Outbox {
         }
     }
 
-    fn has_later(&self, at: usize, stream: &Stream) -> bool {
-        self.entries().skip(at + 1).any(|entry| entry.is_of(stream))
+    fn len(&self) -> usize {
+        usize::from(self.head.is_some()) + self.rest.as_ref().map_or(0, |rest| rest.len())
     }
 
-    fn newest_of(&mut self, stream: &Stream) -> Option<&mut Entry> {
-        if let Some(rest) = &mut self.rest
-            && let Some(at) = rest.iter().rposition(|entry| entry.is_of(stream))
-        {
-            return self.rest.as_mut().and_then(|rest| rest.get_mut(at));
-        }
-        self.head.as_mut().filter(|head| head.is_of(stream))
-    }
-
+    #[cfg(any(test, debug_assertions))]
     fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.head.iter().chain(self.rest.iter().flat_map(|rest| rest.iter()))
     }
@@ -435,19 +353,6 @@ impl Outbox {
             }
         }
     }
-}
-
-fn gap_frame(of: &Stream, lost: u32) -> Vec<u8> {
-    let mut frame = Vec::new();
-    websocket::text_frame_into(&mut frame, |out| {
-        let of = match of {
-            Stream::Channel(channel) => GapOf::Channel(channel.as_str()),
-            Stream::User(user) => GapOf::User(user.as_str()),
-            Stream::All => GapOf::All,
-        };
-        reply::gap(out, of, lost.into());
-    });
-    frame
 }
 
 #[cfg(test)]

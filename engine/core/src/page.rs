@@ -21,9 +21,20 @@ pub struct ChannelRange {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ChannelPage {
     /// Invariant: after [`ChannelPage::settle`], sorted and each once.
-    pub channels: Vec<(ChannelName, u64)>,
+    pub channels: Vec<ChannelCount>,
     /// Whether there are further ones behind these.
     pub more: bool,
+}
+
+/// A channel of a page.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ChannelCount {
+    /// Its name.
+    pub name: ChannelName,
+    /// Sessions of this node subscribed.
+    pub here: u64,
+    /// Sessions of other nodes subscribed.
+    pub elsewhere: u64,
 }
 
 impl ChannelRange {
@@ -33,7 +44,8 @@ impl ChannelRange {
 
     /// One shard's page: the first of its channels that are in the range.
     ///
-    /// A channel on the page of all shards is among the first of each shard that has it, so their counts add up.
+    /// A channel on the page of all shards, of all nodes, is among the first of each that has it, so their counts add
+    /// up.
     pub fn page<'a>(&self, channels: impl Iterator<Item = (&'a ChannelName, u64)>) -> ChannelPage {
         let mut first = BinaryHeap::new();
         let mut more = false;
@@ -48,8 +60,8 @@ impl ChannelRange {
                 *last = channel;
             }
         }
-        let channels = first.into_sorted_vec().into_iter().map(|(name, count)| (name.clone(), count)).collect();
-        ChannelPage { channels, more }
+        let counted = |(name, here): (&ChannelName, u64)| ChannelCount { name: name.clone(), here, elsewhere: 0 };
+        ChannelPage { channels: first.into_sorted_vec().into_iter().map(counted).collect(), more }
     }
 }
 
@@ -60,13 +72,23 @@ impl ChannelPage {
         self.more |= part.more;
     }
 
-    /// Sorts by name and adds up what several shards have.
+    /// The page as another node sees it, to merge with its own.
+    #[must_use]
+    pub fn into_elsewhere(mut self) -> Self {
+        for channel in &mut self.channels {
+            channel.elsewhere = channel.elsewhere.saturating_add(std::mem::take(&mut channel.here));
+        }
+        self
+    }
+
+    /// Sorts by name and adds up what several shards and nodes have.
     pub fn settle(&mut self) {
         self.channels.sort();
         self.channels.dedup_by(|next, kept| {
-            let same = next.0 == kept.0;
+            let same = next.name == kept.name;
             if same {
-                kept.1 += next.1;
+                kept.here = kept.here.saturating_add(next.here);
+                kept.elsewhere = kept.elsewhere.saturating_add(next.elsewhere);
             }
             same
         });
@@ -104,7 +126,7 @@ mod tests {
     }
 
     fn names(page: &ChannelPage) -> String {
-        page.channels.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" ")
+        page.channels.iter().map(|channel| channel.name.as_str()).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -120,6 +142,20 @@ mod tests {
         assert_eq!(show(range("room.", "", 2)), ("room.1 room.2".into(), true));
         assert_eq!(show(range("room.", "room.2", 2)), ("room.3".into(), false));
         assert_eq!(show(range("", "zz", 2)), (String::new(), false));
+    }
+
+    #[test]
+    fn a_channel_counts_apart_here_and_elsewhere() {
+        let here: Channels = [("a", 1), ("c", 2)].map(|(name, n)| (ChannelName::parse(name).expect("valid"), n)).into();
+        let there: Channels =
+            [("b", 4), ("c", 8)].map(|(name, n)| (ChannelName::parse(name).expect("valid"), n)).into();
+        let range = range("", "", 2);
+        let mut whole = page(&[here], &range);
+        whole.merge(page(&[there], &range).into_elsewhere());
+        whole.settle();
+        let counts: Vec<_> = whole.channels.iter().map(|channel| (channel.here, channel.elsewhere)).collect();
+        assert_eq!((names(&whole), counts), ("a b c".into(), vec![(1, 0), (0, 4), (2, 8)]));
+        assert!(whole.cut(&range).more);
     }
 
     fn channels() -> impl Strategy<Value = Channels> {
@@ -143,7 +179,9 @@ mod tests {
             let mut expected: Vec<_> = all.into_iter().filter(|(name, _)| range.contains(name.as_str())).collect();
             let more = expected.len() > channels_max;
             expected.truncate(channels_max);
-            prop_assert_eq!(page(&shards, &range), ChannelPage { channels: expected, more });
+            let counted = |(name, here)| ChannelCount { name, here, elsewhere: 0 };
+            let channels = expected.into_iter().map(counted).collect();
+            prop_assert_eq!(page(&shards, &range), ChannelPage { channels, more });
         }
     }
 }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use crate::batch::Batch;
 use crate::outbox::Outbox;
 use crate::settings::OnSlow;
+use crate::wire::native::reply::GapReason;
 
 /// How many times the limit may wait for a socket that is not blocked: it holds only while a fan-out outruns the writes
 /// of its turn, but then the node must not fill its memory on behalf of fast sockets either.
@@ -67,7 +68,7 @@ fn offer_to_slow(
         OnSlow::DropNewest => drop_newest(outbox, batch, messages, bytes_max),
         OnSlow::Close => {
             let lost = messages.end - messages.start;
-            outbox.push_lost(batch.stream(), lost.into());
+            outbox.push_lost(batch.stream(), lost.into(), GapReason::SlowConsumer);
             Verdict { dropped: lost.into(), close: true, queued: 0 }
         }
     }
@@ -89,7 +90,7 @@ fn drop_newest(outbox: &mut Outbox, batch: &Rc<Batch>, messages: Range<u16>, byt
         outbox.push_shared(batch, messages.start..end);
     }
     let dropped = messages.end - end;
-    outbox.push_lost(batch.stream(), dropped.into());
+    outbox.push_lost(batch.stream(), dropped.into(), GapReason::SlowConsumer);
     Verdict { queued: fitting as u64, dropped: dropped.into(), close: false }
 }
 
@@ -105,7 +106,7 @@ fn keep_latest(outbox: &mut Outbox, batch: &Rc<Batch>, messages: Range<u16>, byt
 fn queue(outbox: &mut Outbox, batch: &Rc<Batch>, offered: u16, kept: Range<u16>, dropped: u64) -> Verdict {
     let skipped = kept.start - offered;
     if skipped > 0 {
-        outbox.push_lost(batch.stream(), skipped.into());
+        outbox.push_lost(batch.stream(), skipped.into(), GapReason::SlowConsumer);
     }
     let queued = u64::from(kept.end - kept.start);
     if queued > 0 {

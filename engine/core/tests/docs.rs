@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use epush_core::close::CloseReason;
 use epush_core::error::ErrorCode;
 use epush_core::wire::native;
+use epush_core::wire::native::reply::GapReason;
 use serde_json::value::RawValue;
 
 const MANIFESTS: [&str; 5] =
@@ -34,6 +35,15 @@ fn every_close_code_of_the_engine_is_in_protocol() {
             codes == Some(true) && cells.get(2) == Some(&if reason.reconnect() { "true" } else { "false" })
         });
         assert!(listed, "docs/PROTOCOL.md does not list {} with its reconnect", reason.code());
+    }
+}
+
+#[test]
+fn every_reason_of_a_gap_is_explained_in_protocol() {
+    let page = page("docs/PROTOCOL.md");
+    for reason in GapReason::ALL {
+        let row = format!("| `{}` |", reason.word());
+        assert!(page.lines().any(|line| line.starts_with(&row)), "docs/PROTOCOL.md has no row {row}");
     }
 }
 

@@ -42,6 +42,11 @@ fn shard_operations_keep_their_promises() {
 }
 
 #[test]
+fn envelopes_keep_their_promises() {
+    attack("envelope");
+}
+
+#[test]
 fn every_target_has_a_program_and_a_corpus() {
     for (name, _) in TARGETS {
         let program = fuzz_folder().join("fuzz_targets").join(name).with_extension("rs");

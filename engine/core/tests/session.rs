@@ -38,7 +38,10 @@ impl World {
     fn begin(bytes: &[u8]) -> Self {
         let now = Now { monotonic_us: 5_000_000, unix_ms: 1_800_000_000_000 };
         let settings = Arc::new(Settings::default());
-        let mut shard = Shard::new(ShardSetup { id: ShardId(0), shards: 1, boot: 7, node: "n1".into(), settings }, now);
+        let mut shard = Shard::new(
+            ShardSetup { id: ShardId(0), shards: 1, boot: 7, clustered: false, node: "n1".into(), settings },
+            now,
+        );
         let peer: SocketAddr = "192.0.2.1:5000".parse().expect("an address");
         let conn = shard.adopt(now, peer, Door::Client);
         let mut world = Self { shard, conn, now };

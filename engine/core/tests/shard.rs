@@ -59,7 +59,7 @@ fn an_answer_that_comes_after_our_close_frame_is_let_go() {
     let asker = Asker::Client { conn, id: "1".into() };
     let ticket = node.shard.expect(asker, 1);
     node.mail(Mail::Close { conn, reason: CloseReason::Kicked });
-    node.mail(Mail::Answer { ticket, answer: Answer::Delivered(1) });
+    node.mail(Mail::Answer { ticket, answer: Answer::Delivered { sessions: 1, relayed: false } });
     let written = node.write_all();
     assert!(written.ends_with("kicked") && !written.contains(r#""op":"ok""#), "{written}");
 }
@@ -212,7 +212,12 @@ fn a_kick_reaches_a_session_that_is_just_signing_in() {
     // Registered by its home here, while it lives in another shard and has not heard of it yet.
     let conn = ConnId { index: 7, generation: 0 };
     let session = SessionRef { shard: ShardId(1), conn };
-    node.mail(Mail::SignIn { user: user.clone(), session });
+    node.mail(Mail::SignIn {
+        user: user.clone(),
+        session,
+        since_unix_ms: 1,
+        remote: std::net::IpAddr::from([127, 0, 0, 1]),
+    });
     node.effects.clear();
     let ticket = node.shard.expect(Asker::Api { conn, tag: 1 }, 1);
     let report = Report { shard: ShardId(0), ticket };

@@ -8,6 +8,10 @@
 //! garbage; they read slowly, reset, half-close. The application (`simulation/app.rs`) answers after random delays, and
 //! names of dead connections are used on purpose.
 //!
+//! In the second test the node is one of a cluster (`simulation/cluster.rs`): the relay signs sessions in, joins channels
+//! and answers after delays, closes sessions before and after they are signed in, brings other nodes' messages, and tells
+//! of those it lost.
+//!
 //! After every turn the shard's invariants are asserted. At quiet moments every client's accounts must be settled
 //! (`simulation/ledger.rs`): for each stream received + announced = taken in by its shard since it subscribed, in that
 //! order; every question answered exactly once. When everybody left, nothing may remain.
@@ -19,6 +23,8 @@
 mod api;
 #[path = "simulation/app.rs"]
 mod app;
+#[path = "simulation/cluster.rs"]
+mod cluster;
 #[path = "simulation/ledger.rs"]
 mod ledger;
 #[path = "simulation/link.rs"]
@@ -46,6 +52,15 @@ const SEEDS: u64 = 250;
 
 #[test]
 fn a_node_keeps_its_promises_whatever_its_clients_do() {
+    run(false);
+}
+
+#[test]
+fn a_node_in_a_cluster_keeps_them_whatever_the_relay_delays_and_loses() {
+    run(true);
+}
+
+fn run(clustered: bool) {
     let variable = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let seeds = match variable("EPUSH_SEED") {
         Some(seed) => seed..seed + 1,
@@ -53,7 +68,7 @@ fn a_node_keeps_its_promises_whatever_its_clients_do() {
     };
     for seed in seeds {
         let step = Cell::new(0);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| scenario::run(seed, &step))) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| scenario::run(seed, clustered, &step))) {
             println!("EPUSH_SEED={seed} failed in step {}", step.get());
             resume_unwind(panic);
         }

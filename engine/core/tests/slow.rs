@@ -11,6 +11,7 @@ use epush_core::message::{ChannelName, Publication, Target, UserName};
 use epush_core::outbox::{Outbox, SLICES_MAX};
 use epush_core::settings::OnSlow;
 use epush_core::slow::{self, UNWRITTEN_FACTOR, Verdict};
+use epush_core::wire::native::reply::GapReason;
 use epush_core::wire::websocket::text_frame;
 use proptest::prelude::*;
 
@@ -39,6 +40,8 @@ struct Line {
     sent: [u64; STREAMS],
     /// What the verdicts said.
     dropped: u64,
+    /// Lost before they came here.
+    lost: u64,
     client: Client,
 }
 
@@ -50,6 +53,9 @@ struct Client {
     next: [u64; STREAMS],
     received: u64,
     announced: u64,
+    /// Announced with the reason `relay`.
+    relay: u64,
+    gaps: u64,
     own: u64,
 }
 
@@ -111,6 +117,14 @@ impl Line {
         verdict
     }
 
+    /// Messages of the stream did not reach the node.
+    fn lose(&mut self, number: usize, count: u32) {
+        self.sent[number] += u64::from(count);
+        self.lost += u64::from(count);
+        self.outbox.push_lost(&stream(number), count, GapReason::Relay);
+        self.outbox.assert_invariants();
+    }
+
     /// The socket takes up to `bytes`.
     fn write(&mut self, bytes: usize) {
         self.outbox.announce();
@@ -136,7 +150,8 @@ impl Line {
         assert_eq!(self.outbox.bytes(), 0);
         assert!(self.client.bytes.is_empty(), "only whole frames");
         assert_eq!(self.client.next, self.sent, "received + announced = sent");
-        assert_eq!(self.client.announced, self.dropped, "the verdicts count what the gaps say");
+        assert_eq!(self.client.announced, self.dropped + self.lost, "the verdicts count what the gaps say");
+        assert_eq!(self.client.relay, self.lost, "each reason has its own frame");
     }
 
     fn own(&mut self, size: usize) {
@@ -174,6 +189,11 @@ impl Client {
                     assert!(number("count") > 0);
                     self.next[stream] += number("count");
                     self.announced += number("count");
+                    self.gaps += 1;
+                    match value["reason"].as_str() {
+                        Some("relay") => self.relay += number("count"),
+                        reason => assert_eq!(reason, Some("slow_consumer")),
+                    }
                 }
                 other => panic!("{other}"),
             }
@@ -298,8 +318,38 @@ fn a_loss_does_not_keep_its_messages_in_memory() {
     }
 }
 
+#[test]
+fn losses_of_both_kinds_are_told_apart_and_do_not_pile_up() {
+    for policy in [OnSlow::DropOldest, OnSlow::DropNewest, OnSlow::Latest] {
+        let mut line = Line::blocked();
+        line.own(100);
+        for _ in 0..1_000 {
+            line.offer(0, &[1_000], policy);
+            line.lose(0, 2);
+        }
+        line.write_all();
+        assert_eq!(line.client.relay, 2_000, "{policy:?}");
+        // At most one of each kind before each message that came, and behind the last.
+        assert!(line.client.gaps <= 2 * (line.client.received + 1), "{policy:?}: {} gaps", line.client.gaps);
+    }
+}
+
+#[test]
+fn a_loss_on_the_way_stands_between_the_messages_it_was_between() {
+    let mut line = Line::blocked();
+    line.offer(0, &[10], OnSlow::DropOldest);
+    line.lose(0, 3);
+    line.offer(1, &[10], OnSlow::DropOldest);
+    line.lose(0, 1);
+    line.offer(0, &[10], OnSlow::DropOldest);
+    // The client asserts that the numbers go on where the gaps end.
+    line.write_all();
+    assert_eq!((line.client.received, line.client.gaps, line.client.relay), (3, 1, 4));
+}
+
 #[derive(Clone, Debug)]
 enum Step {
+    Lose(usize, u32),
     Offer { stream: usize, sizes: Vec<usize>, policy: usize },
     Own(usize),
     Write(usize),
@@ -316,6 +366,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(stream, sizes, policy)| Step::Offer { stream, sizes, policy }),
         1 => (0..STREAMS, prop::collection::vec(0_usize..40, 1..=64), 0..POLICIES.len())
             .prop_map(|(stream, sizes, policy)| Step::Offer { stream, sizes, policy }),
+        1 => (0..STREAMS, 1_u32..5).prop_map(|(stream, count)| Step::Lose(stream, count)),
         2 => (0_usize..300).prop_map(Step::Own),
         4 => prop_oneof![0_usize..40, 0_usize..3_000, Just(usize::MAX)].prop_map(Step::Write),
         2 => prop::bool::weighted(0.7).prop_map(Step::Block),
@@ -340,6 +391,7 @@ proptest! {
                         break;
                     }
                 }
+                Step::Lose(stream, count) => line.lose(stream, count),
                 Step::Own(size) => line.own(size),
                 Step::Write(bytes) => line.write(bytes),
                 Step::Block(blocked) => line.blocked = blocked,

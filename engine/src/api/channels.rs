@@ -75,7 +75,7 @@ pub fn list(page: ChannelPage, range: &ChannelRange) -> Response {
         more: bool,
     }
     let ChannelPage { channels, more } = page.cut(range);
-    let shown = channels.iter().map(|(name, subscribers)| channel(name.as_str(), *subscribers, None)).collect();
+    let shown = channels.iter().map(|count| channel(count.name.as_str(), count.here, None)).collect();
     respond::json(200, &Body { channels: shown, more })
 }
 

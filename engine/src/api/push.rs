@@ -75,7 +75,7 @@ impl Api {
     pub(super) fn pushed(&mut self, now: Now, conn: ConnId, push: PushUnderWay, answer: Answer) {
         let PushUnderWay { id, is_keyed, is_line } = push;
         let outcome = match answer {
-            Answer::Delivered(local) => Ok(local),
+            Answer::Delivered { sessions, .. } => Ok(sessions),
             Answer::Refused(refusal) => Err(refusal),
             answer => {
                 debug_assert!(false, "not the answer to a push: {answer:?}");

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use epush_core::http::Response;
-use epush_core::id::{ConnId, SessionId};
+use epush_core::id::ConnId;
 use epush_core::mail::{MuteChange, Question, SessionInfo};
 use epush_core::message::UserName;
 use serde::Serialize;
@@ -48,13 +48,13 @@ impl Api {
             since: u64,
             remote: IpAddr,
         }
-        let session = |info: &SessionInfo| Session {
-            node: &self.setup.node,
-            session: SessionId { boot: self.setup.boot, at: info.session }.to_string(),
+        let shown = sessions.iter().map(|info| Session {
+            node: &info.node,
+            session: info.session.to_string(),
             since: info.since_unix_ms,
             remote: info.remote,
-        };
-        respond::json(200, &Body { user: user.as_str(), sessions: sessions.iter().map(session).collect() })
+        });
+        respond::json(200, &Body { user: user.as_str(), sessions: shown.collect() })
     }
 }
 

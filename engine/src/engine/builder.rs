@@ -147,6 +147,7 @@ impl Builder {
                 shards: node.shards(),
                 boot: node.boot,
                 node: Arc::clone(&node.name),
+                clustered: false,
                 settings: Arc::clone(&settings),
             };
             let setup = ReactorSetup {

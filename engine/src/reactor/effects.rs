@@ -40,6 +40,7 @@ impl Reactor {
             Effect::Publish { draft, asker } => self.publish(&draft, asker),
             Effect::Send { to, mail } => self.outside.node.post(to, mail),
             Effect::AskAll { question, asker } => self.ask_all(question, asker),
+            Effect::Cluster(call) => debug_assert!(false, "a node that is alone asks no cluster: {call:?}"),
             Effect::Handshake(handshake) => self.handshake(handshake),
             Effect::Hello { conn, token } => self.hello(conn, token),
             Effect::Opened(conn) => self.opened(conn),

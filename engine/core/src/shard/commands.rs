@@ -156,6 +156,7 @@ impl Shard {
             Command::Hello { .. } | Command::Ping => {}
             Command::Subscribe { channel, on_slow } => self.subscribe(conn, id, &channel, on_slow)?,
             Command::Unsubscribe { channel } => {
+                self.stop_waiting(conn, &channel);
                 if let Some(slot) = self.hub.find_channel(&channel) {
                     self.leave(conn, slot);
                 }
@@ -246,7 +247,7 @@ impl Shard {
         let audience = self.setup.settings.channels.of(channel).subscribe;
         self.allow(conn, audience, channel, "subscribe to")?;
         self.join(conn, channel, on_slow)?;
-        self.push_text(conn, |out| reply::ok_channel(out, id, channel.as_str()));
+        self.subscribed(conn, id, channel);
         Ok(())
     }
 
@@ -258,7 +259,7 @@ impl Shard {
     }
 
     /// Counts a question that others will answer, each with one [`Shard::answered`].
-    fn asks(&mut self, conn: ConnId) {
+    pub(super) fn asks(&mut self, conn: ConnId) {
         let Some(connection) = self.find(conn) else { return };
         connection.unanswered += 1;
         connection.flags.set(Flags::BUSY, connection.unanswered >= UNANSWERED_MAX);

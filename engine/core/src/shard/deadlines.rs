@@ -14,7 +14,7 @@ use crate::id::ConnId;
 use crate::now::Now;
 use crate::settings::Settings;
 use crate::wheel::TimerKey;
-use crate::wire::native::reply::{self, GapOf};
+use crate::wire::native::reply::{self, GapOf, GapReason};
 use crate::wire::websocket::{PING, frame_into};
 
 /// What is due.
@@ -231,7 +231,7 @@ impl Shard {
         if lost > 0 {
             let name = job.name.clone();
             self.counters.gaps += 1;
-            self.push_text(conn, |out| reply::gap(out, GapOf::Job(&name), lost));
+            self.push_text(conn, |out| reply::gap(out, GapOf::Job(&name), lost, GapReason::SlowConsumer));
         }
     }
 

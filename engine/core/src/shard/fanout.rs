@@ -11,10 +11,11 @@ use super::Shard;
 use crate::batch::{Batch, Stream};
 use crate::close::CloseReason;
 use crate::connection::{Flags, Phase};
-use crate::mail::{Answer, Mutes, Report};
+use crate::mail::{Answer, Mutes, Relayed, Report};
 use crate::message::{Publication, Target};
 use crate::settings::OnSlow;
 use crate::slow;
+use crate::wire::native::reply::GapReason;
 
 /// Receivers up to which a channel does not wait for the fan-out before it: a room's chat must not wait for a
 /// broadcast to everybody.
@@ -32,13 +33,68 @@ struct Policy {
 impl Shard {
     /// Takes a publication in, and reports how many sessions it is for.
     pub(super) fn deliver(&mut self, publication: &Arc<Publication>, report: Option<Report>) {
-        let reached = match &publication.to {
+        let target = match &publication.to {
+            Target::Users(_) => 0,
+            Target::Channels(_) => 1,
+            Target::All => 2,
+        };
+        self.counters.pushes[target] += 1;
+        let reached = self.spread(publication);
+        if let Some(report) = report {
+            self.report(report, Answer::Delivered { sessions: reached, relayed: false });
+        }
+    }
+
+    /// Takes in what other nodes sent. Their pushes count there.
+    pub(super) fn deliver_relayed(&mut self, mut relayed: Arc<[Relayed]>) {
+        for one in &*relayed {
+            match one {
+                Relayed::Publication(publication) => {
+                    self.spread(publication);
+                }
+                Relayed::Lost { stream, count } => self.deliver_loss(stream, *count),
+            }
+        }
+        // The last shard times what nobody has still to write. Two that end at once may both miss it; twice is it never.
+        for one in Arc::get_mut(&mut relayed).unwrap_or_default() {
+            let Relayed::Publication(publication) = one else { continue };
+            if let Some(accepted_us) = Arc::get_mut(publication).and_then(|last| Arc::get_mut(&mut last.accepted_us)) {
+                self.counters.push_seconds.observe(self.now.monotonic_us.saturating_sub(*accepted_us));
+            }
+        }
+    }
+
+    /// Queues a publication for its receivers; returns how many sessions those are.
+    fn spread(&mut self, publication: &Arc<Publication>) -> u64 {
+        match &publication.to {
             Target::Users(_) => self.deliver_to_users(publication),
             Target::Channels(_) => self.deliver_to_channels(publication),
             Target::All => self.deliver_to_all(publication),
-        };
-        if let Some(report) = report {
-            self.report(report, Answer::Delivered(reached));
+        }
+    }
+
+    /// A loss takes its place behind the messages that wait already.
+    fn deliver_loss(&mut self, stream: &Stream, count: u64) {
+        match stream {
+            Stream::User(name) => {
+                let Some(slot) = self.hub.find_user(name) else { return };
+                let Some(user) = self.hub.user_mut(slot) else { return };
+                let touched = !user.pending.is_empty();
+                user.pending.push_lost(count);
+                if !touched {
+                    self.hub.touched_users.push(slot);
+                }
+            }
+            Stream::Channel(name) => {
+                let Some(slot) = self.hub.find_channel(name) else { return };
+                let Some(channel) = self.hub.channel_mut(slot) else { return };
+                let touched = !channel.pending.is_empty();
+                channel.pending.push_lost(count);
+                if !touched {
+                    self.hub.touched_channels.push(slot);
+                }
+            }
+            Stream::All => self.hub.pending_all.push_lost(count),
         }
     }
 
@@ -52,7 +108,6 @@ impl Shard {
 
     fn deliver_to_users(&mut self, publication: &Arc<Publication>) -> u64 {
         let Target::Users(names) = &publication.to else { return 0 };
-        self.counters.pushes[0] += 1;
         let mut reached = 0;
         for (frame, name) in names.iter().enumerate() {
             let Some(slot) = self.hub.find_user(name) else { continue };
@@ -72,7 +127,6 @@ impl Shard {
 
     fn deliver_to_channels(&mut self, publication: &Arc<Publication>) -> u64 {
         let Target::Channels(names) = &publication.to else { return 0 };
-        self.counters.pushes[1] += 1;
         let mut reached = 0;
         for (frame, name) in names.iter().enumerate() {
             let Some(slot) = self.hub.find_channel(name) else { continue };
@@ -89,7 +143,6 @@ impl Shard {
     }
 
     fn deliver_to_all(&mut self, publication: &Arc<Publication>) -> u64 {
-        self.counters.pushes[2] += 1;
         self.hub.pending_all.push(publication, 0);
         if self.muted_sessions == 0 || publication.kind.is_none() {
             return self.counters.sessions;
@@ -140,12 +193,17 @@ impl Shard {
         for slot in std::mem::take(&mut self.hub.touched_users) {
             let Some(user) = self.hub.user_mut(slot) else { continue };
             let name = user.name.clone();
-            let Some(batch) = user.pending.join(|| Stream::User(name)) else { continue };
+            let (lost, batch) = (user.pending.take_lost(), user.pending.join(|| Stream::User(name)));
             if !user.pending.is_empty() {
                 self.hub.touched_users.push(slot);
             }
             let Some(user) = self.hub.user(slot) else { continue };
-            for index in user.sessions.clone() {
+            let sessions = user.sessions.clone();
+            if lost > 0 {
+                self.lose(sessions.iter().copied(), &Stream::User(user.name.clone()), lost, true);
+            }
+            let Some(batch) = batch else { continue };
+            for index in sessions {
                 self.offer(index, &batch, policy, true);
             }
         }
@@ -161,11 +219,17 @@ impl Shard {
             }
             let name = channel.name.clone();
             let policy = Policy { on_slow: self.setup.settings.channels.of(&name).on_slow, channel: Some(slot) };
-            let Some(batch) = channel.pending.join(|| Stream::Channel(name)) else { continue };
+            let lost = channel.pending.take_lost();
+            let batch = channel.pending.join(|| Stream::Channel(name));
             if !channel.pending.is_empty() {
                 self.hub.touched_channels.push(slot);
             }
-            self.offer_to_members(slot, &batch, policy, small);
+            if lost > 0 {
+                self.lose_for_members(slot, lost, small);
+            }
+            if let Some(batch) = batch {
+                self.offer_to_members(slot, &batch, policy, small);
+            }
         }
     }
 
@@ -188,12 +252,35 @@ impl Shard {
 
     fn flush_all(&mut self) {
         let policy = Policy { on_slow: self.setup.settings.channels.on_slow_direct, channel: None };
+        let lost = self.hub.pending_all.take_lost();
+        if lost > 0 {
+            let admitted = self.connections.iter().filter(|(_, connection)| connection.flags.has(Flags::ADMITTED));
+            let admitted: Vec<u32> = admitted.map(|(index, _)| index as u32).collect();
+            self.lose(admitted.into_iter(), &Stream::All, lost, false);
+        }
         let Some(batch) = self.hub.pending_all.join(|| Stream::All) else { return };
         for index in 0..self.generations.len() as u32 {
             let admitted = self.connections.get(index as usize).is_some_and(|c| c.flags.has(Flags::ADMITTED));
             if admitted {
                 self.offer(index, &batch, policy, false);
             }
+        }
+    }
+
+    fn lose_for_members(&mut self, slot: u32, lost: u64, urgent: bool) {
+        let Some(channel) = self.hub.channel(slot) else { return };
+        let (stream, members) = (Stream::Channel(channel.name.clone()), channel.members.clone());
+        self.lose(members.into_iter(), &stream, lost, urgent);
+    }
+
+    /// Messages of the stream were lost on their way here: their place in each session's queue becomes a gap. Nobody
+    /// knows their types, so that muted ones count too.
+    fn lose(&mut self, sessions: impl Iterator<Item = u32>, stream: &Stream, lost: u64, urgent: bool) {
+        let count = u32::try_from(lost).unwrap_or(u32::MAX);
+        for index in sessions {
+            self.connections[index as usize].outbox.push_lost(stream, count, GapReason::Relay);
+            self.counters.dropped_relay = self.counters.dropped_relay.saturating_add(lost);
+            if urgent { self.mark_urgent(index) } else { self.mark_bulk(index) }
         }
     }
 

@@ -10,6 +10,7 @@
 //! | `upgrade` | what the client listener does with a request |
 //! | `sessions` | verdicts, signing in, opening, closing |
 //! | `commands` | frames of an open session |
+//! | `joins` | channels on their way into the cluster |
 //! | `fanout` | publications on their way to outboxes |
 //! | `questions` | what shards ask each other, and the answers |
 //! | `deadlines` | time-outs, heartbeats, periodic pushes, draining |
@@ -37,6 +38,7 @@ mod commands;
 mod deadlines;
 pub mod exchange;
 mod fanout;
+mod joins;
 mod questions;
 mod sessions;
 mod sockets;
@@ -44,6 +46,7 @@ mod upgrade;
 
 pub use deadlines::JobRequest;
 use deadlines::{Drain, Due, Job};
+use joins::Joins;
 use questions::Ticket;
 
 /// Which listener a connection came through.
@@ -75,6 +78,8 @@ pub struct ShardSetup {
     pub boot: u64,
     /// The node's name.
     pub node: Arc<str>,
+    /// Whether other nodes are to be told of users and channels.
+    pub clustered: bool,
     /// Limits and rules.
     pub settings: Arc<Settings>,
 }
@@ -116,6 +121,7 @@ pub struct Shard {
     /// The next generation of each slab index ever used.
     generations: Vec<u32>,
     hub: Hub,
+    joins: Joins,
     registry: Registry,
     wheel: TimerWheel<Due>,
     jobs: Slab<Job>,
@@ -164,6 +170,7 @@ impl Shard {
             connections: Slab::new(),
             generations: Vec::new(),
             hub: Hub::default(),
+            joins: Joins::default(),
             registry: Registry::default(),
             wheel: TimerWheel::new(now.monotonic_ms()),
             jobs: Slab::new(),
@@ -291,7 +298,7 @@ impl Shard {
         assert!(self.connections.is_empty() && self.dead.is_empty());
         assert!(self.jobs.is_empty() && self.wheel.is_empty() && self.tickets.is_empty());
         assert!(self.effects.is_empty() && self.departed.is_empty() && self.own_mail.is_empty());
-        assert_eq!(self.hub.channels_len() + self.hub.users_len() + self.registry.users(), 0);
+        assert_eq!(self.hub.channels_len() + self.hub.users_len() + self.registry.users() + self.joins.len(), 0);
         assert_eq!((self.counters.sessions, self.counters.outbox_bytes), (0, 0));
         assert_eq!((self.clients, self.muted_sessions), (0, 0));
         assert!(!self.has_pending());
@@ -331,6 +338,7 @@ impl Shard {
         assert_eq!(sessions, self.counters.sessions);
         assert_eq!(muted, self.muted_sessions);
         assert_eq!(outbox_bytes, self.counters.outbox_bytes);
+        self.assert_joins();
         let memberships: usize = self.connections.iter().map(|(_, c)| c.subscriptions.len()).sum();
         assert_eq!(memberships, self.hub.channels().map(|channel| channel.members.len()).sum::<usize>());
     }

@@ -1,5 +1,7 @@
 //! Mail, and the questions shards ask each other: parts are collected under a ticket until all are there.
 
+use std::net::IpAddr;
+
 use serde_json::value::RawValue;
 
 use super::Shard;
@@ -7,9 +9,9 @@ use crate::close::CloseReason;
 use crate::connection::{Flags, Phase};
 use crate::effect::{Asker, Effect};
 use crate::error::{ErrorCode, Refusal};
-use crate::id::ConnId;
+use crate::id::{ConnId, SessionRef};
 use crate::limits::MEMBERS_MAX;
-use crate::mail::{Answer, Mail, Mutes, Question, Report, SessionInfo};
+use crate::mail::{Answer, ClusterCall, ClusterCounts, Mail, Mutes, Question, Report, SessionInfo};
 use crate::message::UserName;
 use crate::now::Now;
 use crate::registry::home;
@@ -38,11 +40,20 @@ impl Shard {
                 self.deliver(&publication, report);
                 self.let_go(publication);
             }
-            Mail::SignIn { user, session } => self.register(&user, session),
+            Mail::Relayed(relayed) => self.deliver_relayed(relayed),
+            Mail::Joined(channel) => self.joined(&channel),
+            Mail::SignIn { user, session, since_unix_ms, remote } => {
+                self.register(user, session, since_unix_ms, remote)
+            }
             Mail::SignedIn { conn, mutes } => self.signed_in(conn, mutes),
-            Mail::SignOut { user, session } => self.registry.sign_out(&user, session),
+            Mail::SignOut { user, session } => self.unregister(user, session),
             Mail::Muted { user, mutes } => self.apply_mutes(&user, &mutes),
             Mail::Close { conn, reason } => self.close(conn, reason),
+            Mail::Ask { question: question @ (Question::Mutes(_) | Question::ChangeMutes { .. }), report }
+                if self.setup.clustered =>
+            {
+                self.effects.push_back(Effect::Cluster(ClusterCall::Ask { question, report }));
+            }
             Mail::Ask { question, report } => {
                 let answer = self.answer(question);
                 self.report(report, answer);
@@ -110,15 +121,20 @@ impl Shard {
     }
 
     fn answer_client(&mut self, conn: ConnId, id: &str, answer: &Answer) {
+        let clustered = self.setup.clustered;
         self.push_text(conn, |out| match answer {
-            Answer::Delivered(sessions) => reply::ok_local(out, id, *sessions),
-            Answer::Mutes(types) => reply::ok_types(out, id, types),
-            Answer::Channel { channel, subscribers, users } => {
-                reply::ok_presence(out, id, channel.as_str(), *subscribers, users);
+            Answer::Delivered { sessions, relayed } => {
+                reply::ok_local(out, id, *sessions, clustered.then_some(*relayed));
             }
-            Answer::Online { sessions, users } => {
-                let here = reply::Online { connections: *sessions, users: *users };
-                reply::ok_online(out, id, here, here, 1);
+            Answer::Mutes(types) => reply::ok_types(out, id, types),
+            Answer::Channel { channel, subscribers, elsewhere, users } => {
+                reply::ok_presence(out, id, channel.as_str(), subscribers.saturating_add(*elsewhere), users);
+            }
+            Answer::Online { sessions, users, cluster } => {
+                let here = ClusterCounts { sessions: *sessions, users: *users, nodes: 1 };
+                let all = cluster.unwrap_or(here);
+                let shown = |counts: ClusterCounts| reply::Online { connections: counts.sessions, users: counts.users };
+                reply::ok_online(out, id, shown(here), shown(all), all.nodes);
             }
             Answer::Refused(refusal) => reply::error(out, id, refusal),
             Answer::Sessions(_) | Answer::Kicked(_) | Answer::Channels(_) | Answer::Counters(_) => {
@@ -140,7 +156,7 @@ impl Shard {
                 Answer::Kicked(sessions.len() as u64)
             }
             Question::Online => {
-                Answer::Online { sessions: self.counters.sessions, users: self.registry.users() as u64 }
+                Answer::Online { sessions: self.counters.sessions, users: self.registry.users() as u64, cluster: None }
             }
             Question::Channels(range) => {
                 let counts = self.hub.channels().map(|channel| (&channel.name, channel.members.len() as u64));
@@ -152,7 +168,7 @@ impl Shard {
                 let user_of = |index: &u32| self.hub.user(self.connections[*index as usize].user?);
                 let named = if members { indices } else { &[] };
                 let users = named.iter().filter_map(user_of).map(|user| user.name.clone()).take(MEMBERS_MAX).collect();
-                Answer::Channel { channel, subscribers: indices.len() as u64, users }
+                Answer::Channel { channel, subscribers: indices.len() as u64, elsewhere: 0, users }
             }
             Question::Mutes(user) => Answer::Mutes(self.registry.mutes(&user).unwrap_or_default()),
             Question::ChangeMutes { user, change } => self.change_mutes(user, change),
@@ -168,7 +184,8 @@ impl Shard {
     fn info(&self, conn: ConnId) -> Option<SessionInfo> {
         let connection = self.connections.get(conn.index as usize)?;
         Some(SessionInfo {
-            session: self.session_ref(conn),
+            node: std::sync::Arc::clone(&self.setup.node),
+            session: self.session_id(conn),
             since_unix_ms: connection.since_unix_ms,
             remote: connection.remote,
         })
@@ -182,14 +199,29 @@ impl Shard {
         counters
     }
 
-    /// As a user's home: registers a session and sends the surplus ones away.
-    fn register(&mut self, user: &UserName, session: crate::id::SessionRef) {
-        let surplus = self.registry.sign_in(user, session, self.setup.settings.sessions_per_user);
+    /// As a user's home: registers a session and sends the surplus ones away. In a cluster the relay says when it is
+    /// known everywhere.
+    fn register(&mut self, user: UserName, session: SessionRef, since_unix_ms: u64, remote: IpAddr) {
+        let surplus = self.registry.sign_in(&user, session, self.setup.settings.sessions_per_user);
         for older in surplus {
             self.send(older.shard, Mail::Close { conn: older.conn, reason: CloseReason::Replaced });
         }
-        let mutes = self.registry.mutes(user);
-        self.send(session.shard, Mail::SignedIn { conn: session.conn, mutes });
+        if self.setup.clustered {
+            let call = ClusterCall::SignIn { user, session, since_unix_ms, remote };
+            self.effects.push_back(Effect::Cluster(call));
+        } else {
+            let mutes = self.registry.mutes(&user);
+            self.send(session.shard, Mail::SignedIn { conn: session.conn, mutes });
+        }
+    }
+
+    /// As a user's home: a session is gone. The cluster hears of it after its sign-in: both are effects of this shard, and
+    /// effects keep their order.
+    fn unregister(&mut self, user: UserName, session: SessionRef) {
+        self.registry.sign_out(&user, session);
+        if self.setup.clustered {
+            self.effects.push_back(Effect::Cluster(ClusterCall::SignOut { user, session }));
+        }
     }
 
     /// As a user's home: changes the mutes and tells every shard.
@@ -209,9 +241,26 @@ impl Shard {
     }
 
     fn apply_mutes(&mut self, user: &UserName, mutes: &Mutes) {
-        let Some(user) = self.hub.find_user(user).and_then(|slot| self.hub.user_mut(slot)) else { return };
-        let muted = !mutes.is_empty();
-        user.mutes = muted.then(|| mutes.clone());
+        if let Some(slot) = self.hub.find_user(user) {
+            self.set_mutes(slot, (!mutes.is_empty()).then(|| mutes.clone()));
+        }
+    }
+
+    /// A new session of the user brings what the user muted. In a cluster that may be news for the older ones.
+    pub(super) fn mute_newcomer(&mut self, index: u32, slot: u32, mutes: Option<Mutes>) {
+        let muted = mutes.is_some();
+        if self.hub.user(slot).is_some_and(|user| user.mutes == mutes) {
+            self.connections[index as usize].flags.set(Flags::MUTES, muted);
+            self.muted_sessions += usize::from(muted);
+        } else {
+            self.set_mutes(slot, mutes);
+        }
+    }
+
+    fn set_mutes(&mut self, slot: u32, mutes: Option<Mutes>) {
+        let Some(user) = self.hub.user_mut(slot) else { return };
+        let muted = mutes.is_some();
+        user.mutes = mutes;
         for index in &user.sessions {
             let flags = &mut self.connections[*index as usize].flags;
             self.muted_sessions -= usize::from(flags.has(Flags::MUTES));

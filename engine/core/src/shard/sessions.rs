@@ -9,7 +9,7 @@ use crate::effect::Effect;
 use crate::error::{ErrorCode, Refusal};
 use crate::id::ConnId;
 use crate::mail::{Identity, Mail, Mutes, Verdict};
-use crate::message::ChannelName;
+use crate::message::{ChannelName, UserName};
 use crate::registry::home;
 use crate::wire::native::reply::{self, Welcome};
 use crate::wire::websocket::{CLOSE, close_payload, frame_into, text_frame_into};
@@ -18,16 +18,16 @@ impl Shard {
     /// What the application decided about a handshake or a `hello`.
     pub(super) fn handle_verdict(&mut self, conn: ConnId, verdict: Verdict) {
         let Some(connection) = self.find(conn) else { return };
+        // One verdict for each `hello`: once it is accepted, only the home is waited for.
+        let said_hello = connection.flags.has(Flags::WAITING) && !connection.flags.has(Flags::REGISTERED);
         match (connection.phase, verdict) {
             (Phase::Deciding, Verdict::Accept(identity)) => {
                 self.upgrade(conn);
                 self.let_in(conn, identity);
             }
             (Phase::Deciding, Verdict::Refuse { status, message }) => self.refuse_handshake(conn, status, &message),
-            (Phase::Open, Verdict::Accept(identity)) if connection.flags.has(Flags::WAITING) => {
-                self.let_in(conn, identity);
-            }
-            (Phase::Open, Verdict::Refuse { message, .. }) if connection.flags.has(Flags::WAITING) => {
+            (Phase::Open, Verdict::Accept(identity)) if said_hello => self.let_in(conn, identity),
+            (Phase::Open, Verdict::Refuse { message, .. }) if said_hello => {
                 let id = std::mem::take(&mut connection.rare().hello_id);
                 connection.flags.set(Flags::WAITING, false);
                 self.push_error(conn, &id, &Refusal::new(ErrorCode::Unauthorized, String::from(message)));
@@ -39,11 +39,12 @@ impl Shard {
 
     /// Registers the session with its user's home, or opens it at once when it has no user.
     fn let_in(&mut self, conn: ConnId, mut identity: Identity) {
-        let (shards, session) = (self.setup.shards, self.session_ref(conn));
+        let (shards, session, now) = (self.setup.shards, self.session_ref(conn), self.now);
         let Some(connection) = self.find(conn) else { return };
         let user = identity.user.take();
         if connection.phase == Phase::Deciding {
             connection.phase = Phase::SigningIn;
+            connection.since_unix_ms = now.unix_ms;
         }
         let Some(user) = user else {
             connection.rare().identity = Some(identity);
@@ -53,7 +54,8 @@ impl Shard {
         identity.user = Some(user.clone());
         connection.rare().identity = Some(identity);
         connection.flags.set(Flags::REGISTERED, true);
-        self.send(home(&user, shards), Mail::SignIn { user, session });
+        let (since_unix_ms, remote) = (connection.since_unix_ms, connection.remote);
+        self.send(home(&user, shards), Mail::SignIn { user, session, since_unix_ms, remote });
     }
 
     /// The home has the session: it is open now, and pushes reach it.
@@ -64,7 +66,6 @@ impl Shard {
         let Some(identity) = connection.rare().identity.take() else { return };
         let late = connection.phase == Phase::Open;
         connection.phase = Phase::Open;
-        connection.since_unix_ms = if late { connection.since_unix_ms } else { now.unix_ms };
         let rare = connection.rare.get_or_insert_default();
         rare.exchange = None;
         rare.attributes = identity.attributes;
@@ -72,17 +73,15 @@ impl Shard {
         rare.sign_in_by_ms = identity.must_sign_in.then_some(sign_in_by_ms);
         connection.tidy();
         if let Some(user) = &identity.user {
-            let muted = mutes.is_some();
-            let slot = self.hub.sign_in(user, conn.index, mutes);
-            let connection = &mut self.connections[conn.index as usize];
-            connection.user = Some(slot);
-            connection.flags.set(Flags::MUTES, muted);
-            self.muted_sessions += usize::from(muted);
+            let slot = self.hub.sign_in(user, conn.index);
+            self.connections[conn.index as usize].user = Some(slot);
+            self.mute_newcomer(conn.index, slot, mutes.filter(|mutes| !mutes.is_empty()));
         }
         if late {
             self.answer_hello(conn)
         } else {
-            self.push_welcome(conn)
+            let user = identity.user.as_ref();
+            self.push_welcome(conn, user)
         }
         if !identity.must_sign_in {
             self.admit(conn);
@@ -104,13 +103,12 @@ impl Shard {
         }
     }
 
-    fn push_welcome(&mut self, conn: ConnId) {
+    fn push_welcome(&mut self, conn: ConnId, user: Option<&UserName>) {
         let session = self.session_id(conn);
         let node = Arc::clone(&self.setup.node);
-        let user = self.user_of(conn);
         let (time_ms, ping_interval_ms) = (self.now.unix_ms, self.setup.settings.ping_interval_ms);
         self.push_text(conn, |out| {
-            let welcome = Welcome { session, user: user.as_ref(), node: &node, time_ms, ping_interval_ms };
+            let welcome = Welcome { session, user, node: &node, time_ms, ping_interval_ms };
             reply::welcome(out, &welcome);
         });
     }
@@ -144,11 +142,15 @@ impl Shard {
         if connection.subscriptions.len() >= settings.subscriptions_max {
             return limit_reached(format!("at most {} subscriptions a session", settings.subscriptions_max));
         }
-        if slot.is_none() && self.hub.channels_len() >= settings.channels_max {
+        // A join that is not answered is remembered without a subscriber too.
+        if slot.is_none() && self.hub.channels_len().max(self.joins.len()) >= settings.channels_max {
             return limit_reached("too many channels on this node".to_owned());
         }
         let subscription = self.hub.join(channel, conn.index, on_slow);
         connection.subscriptions.push(subscription);
+        if slot.is_none() {
+            self.join_cluster(channel);
+        }
         Ok(())
     }
 
@@ -157,10 +159,18 @@ impl Shard {
         let connection = &mut self.connections[conn.index as usize];
         let Some(at) = connection.subscriptions.iter().position(|held| held.channel == slot) else { return };
         let subscription = connection.subscriptions.swap_remove(at);
+        let clustered = if self.setup.clustered { self.hub.channel(slot) } else { None };
+        let name = clustered.map(|channel| channel.name.clone());
         if let Some(moved) = self.hub.leave(subscription) {
             let others = &mut self.connections[moved as usize].subscriptions;
             if let Some(other) = others.iter_mut().find(|other| other.channel == slot) {
                 other.position = subscription.position;
+            }
+        }
+        if let Some(name) = name {
+            self.forget_waiting(conn, &name);
+            if self.hub.channel(slot).is_none() {
+                self.leave_cluster(name);
             }
         }
     }
@@ -175,9 +185,11 @@ impl Shard {
         let Some(connection) = self.find(conn) else { return };
         match connection.phase {
             Phase::Open | Phase::Echo => {}
+            Phase::SigningIn => self.open_to_close(conn),
             Phase::Closing | Phase::Lingering | Phase::Dead => return,
             _ => return self.finish(conn, reason),
         }
+        let connection = &mut self.connections[conn.index as usize];
         if reason == CloseReason::SlowConsumer {
             let before = connection.outbox.bytes();
             let dropped = connection.outbox.drop_shared();
@@ -198,6 +210,16 @@ impl Shard {
         connection.flags.set(Flags::BUSY, false);
         self.arm(conn, close_by);
         self.resume(conn);
+    }
+
+    /// A session that has to go before it is signed in everywhere: opens it as far as it takes to say why.
+    fn open_to_close(&mut self, conn: ConnId) {
+        let Some(connection) = self.find(conn) else { return };
+        connection.phase = Phase::Open;
+        let rare = connection.rare();
+        rare.exchange = None;
+        let user = rare.identity.as_ref().and_then(|identity| identity.user.clone());
+        self.push_welcome(conn, user.as_ref());
     }
 
     /// The client broke the protocol: says so and reads no further frames.
@@ -280,7 +302,7 @@ impl Shard {
     }
 
     /// The session's user.
-    pub(super) fn user_of(&self, conn: ConnId) -> Option<crate::message::UserName> {
+    pub(super) fn user_of(&self, conn: ConnId) -> Option<UserName> {
         let slot = self.connections.get(conn.index as usize)?.user?;
         self.hub.user(slot).map(|user| user.name.clone())
     }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use epush_core::effect::Effect;
 use epush_core::id::{ConnId, ShardId};
-use epush_core::mail::{Identity, Mail, Verdict};
-use epush_core::message::{ChannelName, Draft, Publication, Target};
+use epush_core::mail::{ClusterCall, Identity, Mail, Relayed, Verdict};
+use epush_core::message::{ChannelName, Draft, Publication, Target, UserName};
 use epush_core::now::Now;
 use epush_core::outbox::SLICES_MAX;
 use epush_core::settings::Settings;
@@ -27,11 +27,20 @@ pub struct Node {
 
 impl Node {
     pub fn new(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::build(false, change)
+    }
+
+    /// A node in a cluster.
+    pub fn clustered(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::build(true, change)
+    }
+
+    fn build(clustered: bool, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings { hello: true, ..Settings::default() };
         change(&mut settings);
         let now = Now { monotonic_us: 1_000_000, unix_ms: 1_000_000 };
         let (id, node, settings) = (ShardId(0), "n1".into(), Arc::new(settings));
-        let shard = Shard::new(ShardSetup { id, shards: 1, boot: 1, node, settings }, now);
+        let shard = Shard::new(ShardSetup { id, shards: 1, boot: 1, clustered, node, settings }, now);
         Self { shard, now, effects: Vec::new() }
     }
 
@@ -78,6 +87,27 @@ impl Node {
         let publication = Arc::new(Publication::encode(&Draft::new(to, data), self.now));
         self.mail(Mail::Publish { publication: Arc::clone(&publication), report: None });
         publication
+    }
+
+    /// From another node: "hello" to this target.
+    pub fn relayed(&self, to: Target) -> Relayed {
+        let data = RawValue::from_string("\"hello\"".into()).expect("JSON");
+        Relayed::Publication(Arc::new(Publication::encode(&Draft::new(to, data), self.now)))
+    }
+
+    /// A client of this user, whose handshake was accepted; its home was told.
+    pub fn signing_in(&mut self, user: &str) -> ConnId {
+        let conn = self.adopt(Door::Client);
+        self.receive(conn, UPGRADE);
+        let identity = Identity { user: UserName::parse(user), ..Identity::default() };
+        self.mail(Mail::Verdict { conn, verdict: Verdict::Accept(identity) });
+        conn
+    }
+
+    /// What the shard has asked of the cluster since the last call.
+    pub fn calls(&mut self) -> Vec<ClusterCall> {
+        let calls = |effect| if let Effect::Cluster(call) = effect { Some(call) } else { None };
+        self.effects.drain(..).filter_map(calls).collect()
     }
 
     /// The next connection to write, and what its socket took of it.

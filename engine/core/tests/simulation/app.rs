@@ -40,6 +40,7 @@ impl World {
                 self.mail[usize::from(to.0)].push_back(mail);
             }
             Effect::AskAll { question, asker } => self.ask_all(shard, &question, asker),
+            Effect::Cluster(call) => self.call(shard, call),
             Effect::Handshake(handshake) => {
                 let mail = Mail::Verdict { conn: handshake.conn, verdict: verdict(&handshake, self.now.unix_ms) };
                 self.send_later(shard, 2_000_000, mail);

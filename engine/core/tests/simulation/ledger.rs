@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use epush_core::batch::Stream;
 use epush_core::message::{Publication, Target};
 
 /// The name of a stream: `c:` and a channel, `u:` and a user, or `*`.
@@ -48,12 +49,27 @@ impl Ledger {
             let last = self.last.entry((shard, stream.clone(), publisher.to_owned())).or_default();
             assert!(*last < number, "{publisher}'s messages to {stream} reach shard {shard} in their order");
             *last = number;
-            self.unflushed.entry(shard).or_default().insert(stream.clone());
-            let taken = self.taken.entry((shard, stream)).or_default();
+            let taken = self.taken(shard, stream);
             taken.positions.insert(number, taken.promos.len());
             taken.promos.push(taken.promos_now);
             taken.promos_now += usize::from(publication.kind.as_deref() == Some("promo"));
         }
+    }
+
+    /// The shard hears that so many messages of the stream were lost on their way to it.
+    pub fn take_loss(&mut self, shard: usize, stream: &Stream, count: u64) {
+        let name = match stream {
+            Stream::User(user) => format!("u:{user}"),
+            Stream::Channel(channel) => format!("c:{channel}"),
+            Stream::All => "*".to_owned(),
+        };
+        let taken = self.taken(shard, name);
+        taken.promos.resize(taken.promos.len() + count as usize, taken.promos_now);
+    }
+
+    fn taken(&mut self, shard: usize, stream: StreamName) -> &mut Taken {
+        self.unflushed.entry(shard).or_default().insert(stream.clone());
+        self.taken.entry((shard, stream)).or_default()
     }
 
     /// Nothing waits to be fanned out in the shard.
@@ -100,6 +116,16 @@ impl Account {
         Self { shard, stream: stream.to_owned(), start, next: None, gap: 0 }
     }
 
+    /// An account of a subscription that is not confirmed yet: where it began is known when it is.
+    pub fn early(shard: usize, stream: &str, asked_len: usize) -> Self {
+        Self { shard, stream: stream.to_owned(), start: (asked_len, usize::MAX), next: None, gap: 0 }
+    }
+
+    /// The subscription is confirmed.
+    pub fn confirm(&mut self, ledger: &Ledger) {
+        self.start.1 = self.start.1.min(ledger.len(self.shard, &self.stream));
+    }
+
     /// The earliest position its next message may have had.
     pub fn earliest(&self) -> usize {
         self.next.unwrap_or(self.start.0)
@@ -126,7 +152,7 @@ impl Account {
     /// Between the last message and position `at` are as many messages as were announced, and muted ones.
     fn check(&self, ledger: &Ledger, at: usize, mutes: bool, what: &str) {
         let (low, high) = self.next.map_or(self.start, |next| (next, next));
-        let missing = |from: usize| at as i64 - from as i64 - self.gap as i64;
+        let missing = |from: usize| at as i64 - from.min(i64::MAX as usize) as i64 - self.gap as i64;
         let muted = if mutes { ledger.promos(self.shard, &self.stream, low.min(at), at) as i64 } else { 0 };
         assert!(
             missing(low) >= 0 && missing(high) <= muted,

@@ -1,6 +1,6 @@
 //! A client of the native protocol that keeps accounts of everything it was promised.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -52,6 +52,8 @@ pub struct Native {
     /// Where accounts ended that were closed by unsubscribing: messages still queued then may be lost later, which is told
     /// with the losses of the next subscription.
     left: HashMap<StreamName, usize>,
+    /// Streams whose account began before the `ok` of the subscription: in a cluster that may come after messages.
+    early: HashSet<StreamName>,
     /// When the handshake was sent: the messages out on `*`, on its user, on `news`.
     asked: [usize; 3],
     unanswered: HashMap<u64, Op>,
@@ -96,6 +98,7 @@ impl Native {
             joins,
             accounts: HashMap::new(),
             left: HashMap::new(),
+            early: HashSet::new(),
             asked,
             unanswered: HashMap::new(),
             next_id: 1,
@@ -300,14 +303,15 @@ impl Native {
             "message" => {
                 let (stream, mutes) = (stream_of(value), self.mutes(ledger));
                 let number = value["data"]["n"].as_u64().expect("a number");
-                let account = self.accounts.get_mut(&stream);
-                let name = &self.name;
+                let name = self.name.clone();
+                let account = self.account(&stream);
                 account.unwrap_or_else(|| panic!("{name} has no part in {stream}")).message(ledger, number, mutes);
             }
             // A stream that was left may still have a loss to tell.
             "gap" => {
                 let count = value["count"].as_u64().expect("a count");
-                if let Some(account) = self.accounts.get_mut(&stream_of(value)) {
+                assert!(matches!(value["reason"].as_str(), Some("slow_consumer" | "relay")), "{value}");
+                if let Some(account) = self.account(&stream_of(value)) {
                     account.gap(count);
                 }
             }
@@ -315,6 +319,26 @@ impl Native {
             "ok" | "error" | "reply" | "pong" => self.take_answer(op, value, ledger),
             other => panic!("op {other}"),
         }
+    }
+
+    /// The account of a stream: also of one that it asked to subscribe to and has no answer for.
+    fn account(&mut self, stream: &StreamName) -> Option<&mut Account> {
+        if !self.accounts.contains_key(stream) {
+            let asked = self.subscribing(stream)?;
+            let asked_len = self.left.remove(stream).unwrap_or(asked);
+            self.accounts.insert(stream.clone(), Account::early(self.shard, stream, asked_len));
+            self.early.insert(stream.clone());
+        }
+        self.accounts.get_mut(stream)
+    }
+
+    /// When the first subscription to the stream was asked for that has no answer.
+    fn subscribing(&self, stream: &StreamName) -> Option<usize> {
+        let asked = self.unanswered.values().filter_map(|op| match op {
+            Op::Subscribe { channel, asked_len } if stream.strip_prefix("c:") == Some(channel) => Some(*asked_len),
+            _ => None,
+        });
+        asked.min()
     }
 
     fn admitted(&mut self, ledger: &Ledger) {
@@ -351,12 +375,15 @@ impl Native {
         };
         let asked = self.unanswered.remove(&id).unwrap_or_else(|| panic!("{}: answered twice: {value}", self.name));
         if op == "error" {
-            return;
+            return self.take_refusal(&asked);
         }
         match asked {
             Op::Plain => {}
             Op::Subscribe { channel, asked_len } => {
                 let stream = format!("c:{channel}");
+                if let Some(account) = self.accounts.get_mut(&stream).filter(|_| self.early.remove(&stream)) {
+                    account.confirm(ledger);
+                }
                 let asked_len = self.left.remove(&stream).unwrap_or(asked_len);
                 let account = || Account::open(ledger, self.shard, &stream, asked_len);
                 self.accounts.entry(stream.clone()).or_insert_with(account);
@@ -381,6 +408,19 @@ impl Native {
             }
             Op::Every { job } => drop(self.jobs.insert(job, (0, 0))),
             Op::Cancel { job } => drop(self.jobs.remove(&job)),
+        }
+    }
+}
+
+impl Native {
+    /// What looked like the first of a subscription was the last of the one before.
+    fn take_refusal(&mut self, asked: &Op) {
+        let Op::Subscribe { channel, .. } = asked else { return };
+        let stream = format!("c:{channel}");
+        if self.early.contains(&stream) && self.subscribing(&stream).is_none() {
+            self.early.remove(&stream);
+            let account = self.accounts.remove(&stream);
+            self.left.extend(account.map(|account| (stream, account.earliest())));
         }
     }
 }

@@ -20,10 +20,10 @@ use super::world::World;
 /// Virtual time in which everything under way must come to rest: more than the longest delay of the application.
 const PEACE_STEPS: usize = 4_000;
 
-pub fn run(seed: u64, step: &Cell<usize>) {
+pub fn run(seed: u64, clustered: bool, step: &Cell<usize>) {
     let mut random = Random::new(seed);
     let settings = settings(&mut random);
-    let mut world = World::new(random, settings);
+    let mut world = World::new(random, settings, clustered);
     let (steps, crowd) = (world.random.between(50, 400), world.random.between(2, 14));
     for number in 0..steps {
         step.set(number);
@@ -36,6 +36,9 @@ pub fn run(seed: u64, step: &Cell<usize>) {
         let shard = world.random.below(world.shards.len());
         let draft = world.draft(shard);
         world.publish(shard, &draft, Asker::Nobody);
+        if clustered {
+            world.push_far();
+        }
         world.turn(shard);
     }
     peace(&mut world);
@@ -96,6 +99,9 @@ fn storm(world: &mut World, crowd: usize) {
             let draft = world.draft(shard);
             world.publish(shard, &draft, Asker::Nobody);
         }
+    }
+    if world.cluster.is_some() && world.random.one_in(4) {
+        world.push_far();
     }
     if world.random.one_in(15) {
         world.use_stale_names();
@@ -270,6 +276,9 @@ fn leave(world: &mut World) {
     }
     for shard in &world.shards {
         shard.assert_idle();
+    }
+    if let Some(cluster) = &world.cluster {
+        cluster.assert_idle();
     }
     assert_eq!(world.opened, world.ended, "every session that opened was told closed");
     assert!(world.links.iter().all(|link| link.closed));

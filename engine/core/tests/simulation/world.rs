@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use epush_core::effect::Asker;
 use epush_core::id::{ConnId, ShardId};
-use epush_core::mail::{Mail, Question, Report};
+use epush_core::mail::{Answer, Mail, Question, Relayed, Report};
 use epush_core::message::{Draft, Publication};
 use epush_core::now::Now;
 use epush_core::outbox::SLICES_MAX;
@@ -15,6 +15,7 @@ use epush_core::settings::Settings;
 use epush_core::shard::{Door, End, Shard, ShardSetup};
 use serde_json::Value;
 
+use super::cluster::Cluster;
 use super::ledger::Ledger;
 use super::link::Link;
 use super::peer::Peer;
@@ -34,6 +35,8 @@ pub struct World {
     /// Names of connections that are gone.
     pub stale: Vec<(usize, ConnId)>,
     pub ledger: Ledger,
+    /// The other nodes; none: this one is alone.
+    pub cluster: Option<Cluster>,
     /// What API requests wait for, by tag: their connection and number.
     pub api_asked: HashMap<u64, (usize, ConnId, u64)>,
     pub opened: u64,
@@ -41,14 +44,14 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(mut random: Random, settings: Settings) -> Self {
+    pub fn new(mut random: Random, settings: Settings, clustered: bool) -> Self {
         let settings = Arc::new(settings);
         let count = random.between(1, 3);
         let now = Now { monotonic_us: 5_000_000, unix_ms: 1_800_000_000_000 };
         let shard = |number: usize| {
             let id = ShardId(number as u16);
             let (shards, node) = (count as u16, "n1".into());
-            Shard::new(ShardSetup { id, shards, boot: 7, node, settings: Arc::clone(&settings) }, now)
+            Shard::new(ShardSetup { id, shards, boot: 7, clustered, node, settings: Arc::clone(&settings) }, now)
         };
         Self {
             now,
@@ -61,6 +64,7 @@ impl World {
             by_conn: HashMap::new(),
             stale: Vec::new(),
             ledger: Ledger::default(),
+            cluster: clustered.then(Cluster::default),
             api_asked: HashMap::new(),
             opened: 0,
             ended: 0,
@@ -203,35 +207,59 @@ impl World {
 
     /// One mail into its shard.
     pub fn deliver(&mut self, shard: usize, mail: Mail) {
-        if let Mail::Publish { publication, .. } = &mail {
-            let (number, publisher) = signature(publication);
-            self.ledger.take_in(shard, publication, number, &publisher);
+        match &mail {
+            Mail::Publish { publication, .. } => self.take_in(shard, publication),
+            Mail::Relayed(relayed) => {
+                for one in relayed.iter() {
+                    match one {
+                        Relayed::Publication(publication) => self.take_in(shard, publication),
+                        Relayed::Lost { stream, count } => self.ledger.take_loss(shard, stream, *count),
+                    }
+                }
+            }
+            Mail::Joined(channel) => self.cluster.as_mut().expect("a cluster").confirm(shard, channel),
+            _ => {}
         }
         self.shards[shard].handle_mail(self.now, mail);
         self.effects(shard);
     }
 
+    fn take_in(&mut self, shard: usize, publication: &Publication) {
+        let (number, publisher) = signature(publication);
+        self.ledger.take_in(shard, publication, number, &publisher);
+    }
+
     /// The broker: encode once, to every shard, the own one directly.
     pub fn publish(&mut self, shard: usize, draft: &Draft, asker: Asker) {
         let publication = Arc::new(Publication::encode(draft, self.now));
-        let report = self.ticket(shard, asker);
+        // One part more says whether the cluster took it.
+        let crosses = self.cluster.is_some();
+        let report = self.ticket(shard, asker, usize::from(crosses));
         for other in (0..self.shards.len()).filter(|other| *other != shard) {
             self.mail[other].push_back(Mail::Publish { publication: Arc::clone(&publication), report });
         }
         self.deliver(shard, Mail::Publish { publication, report });
+        if let Some(Report { ticket, .. }) = report.filter(|_| crosses) {
+            let answer = Answer::Delivered { sessions: 0, relayed: self.random.one_in(2) };
+            self.deliver(shard, Mail::Answer { ticket, answer });
+        }
     }
 
     pub fn ask_all(&mut self, shard: usize, question: &Question, asker: Asker) {
-        let report = self.ticket(shard, asker).expect("somebody asks");
+        let others = self.cluster.is_some() && !matches!(question, Question::Counters);
+        let report = self.ticket(shard, asker, usize::from(others)).expect("somebody asks");
+        if others {
+            self.ask_far(question, report);
+        }
         for other in (0..self.shards.len()).filter(|other| *other != shard) {
             self.mail[other].push_back(Mail::Ask { question: question.clone(), report });
         }
         self.deliver(shard, Mail::Ask { question: question.clone(), report });
     }
 
-    fn ticket(&mut self, shard: usize, asker: Asker) -> Option<Report> {
+    fn ticket(&mut self, shard: usize, asker: Asker, others: usize) -> Option<Report> {
         let counted = asker != Asker::Nobody;
-        let parts = self.shards.len();
+        let parts = self.shards.len() + others;
         let ticket = self.shards[shard].expect(asker, parts);
         counted.then_some(Report { shard: ShardId(shard as u16), ticket })
     }

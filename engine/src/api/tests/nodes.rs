@@ -1,7 +1,8 @@
 //! Users, channels, the node and its metrics.
 
 use super::*;
-use epush_core::page::ChannelPage;
+use epush_core::id::SessionId;
+use epush_core::page::{ChannelCount, ChannelPage};
 
 #[test]
 fn a_users_sessions_are_shown_with_node_session_since_and_remote() {
@@ -11,7 +12,15 @@ fn a_users_sessions_are_shown_with_node_session_since_and_remote() {
     assert!(matches!(question, Question::User(user) if user.as_str() == "42"));
     let session = SessionRef { shard: ShardId(1), conn: conn(9) };
     let remote = "192.0.2.1".parse().expect("address");
-    bench.answer(&asker, Answer::Sessions(vec![SessionInfo { session, since_unix_ms: 77, remote }]));
+    bench.answer(
+        &asker,
+        Answer::Sessions(vec![SessionInfo {
+            node: "n1".into(),
+            session: SessionId { boot: 0xb0, at: session },
+            since_unix_ms: 77,
+            remote,
+        }]),
+    );
     let expected = json!({"user":"42","sessions":[{"node":"n1","session":"b0-1-9-0","since":77,"remote":"192.0.2.1"}]});
     assert_eq!(body(&bench.response(1)), expected);
     assert_eq!(bench.call("GET", &format!("/v1/users/{}", "x".repeat(257)), "").status, 400);
@@ -47,7 +56,10 @@ fn muted_types_are_read_from_and_replaced_at_the_users_home() {
 }
 
 fn channels(names: &[(&str, u64)]) -> Answer {
-    let channels = names.iter().map(|(name, n)| (ChannelName::parse(name).expect("valid"), *n)).collect();
+    let channels = names
+        .iter()
+        .map(|(name, n)| ChannelCount { name: ChannelName::parse(name).expect("valid"), here: *n, elsewhere: 0 })
+        .collect();
     Answer::Channels(ChannelPage { channels, more: false })
 }
 
@@ -82,7 +94,7 @@ fn a_channel_shows_its_subscribers_and_on_request_its_users() {
         let (question, asker) = bench.asked_all();
         assert!(matches!(question, Question::Channel { members, .. } if members == asks), "{question:?}");
         let channel = ChannelName::parse("room.7").expect("valid");
-        bench.answer(&asker, Answer::Channel { channel, subscribers: 2, users: users.to_vec() });
+        bench.answer(&asker, Answer::Channel { channel, subscribers: 2, elsewhere: 0, users: users.to_vec() });
         body(&bench.response(1))
     };
     let plain = json!({"channel":"room/7","node":{"subscribers":2},"cluster":{"subscribers":2}});

@@ -13,7 +13,7 @@ fn a_push_is_published_and_its_count_is_the_reply() {
     bench.idle();
     assert_eq!(draft.to, Target::Users(vec![UserName::parse("42").expect("valid")]));
     assert_eq!((draft.id.as_deref(), draft.kind.as_deref(), draft.data.get()), (Some("b0-1"), Some("t"), r#"{"a":1}"#));
-    bench.answer(&asker, Answer::Delivered(3));
+    bench.answer(&asker, Answer::Delivered { sessions: 3, relayed: false });
     let response = bench.response(1);
     assert_eq!((response.status, response.content_type), (202, "application/json"));
     assert_eq!(response.body, br#"{"id":"b0-1","node":"n1","local":3,"relayed":false}"#);
@@ -44,7 +44,7 @@ fn a_repeated_id_gets_the_same_reply_and_pushes_nothing() {
     bench.send(1, "POST", "/v1/push", KEYED);
     let (draft, asker) = bench.published();
     assert_eq!(draft.id.as_deref(), Some("order-7"));
-    bench.answer(&asker, Answer::Delivered(5));
+    bench.answer(&asker, Answer::Delivered { sessions: 5, relayed: false });
     assert_eq!(bench.response(1).body, br#"{"id":"order-7","node":"n1","local":5,"relayed":false}"#);
     bench.advance(59_999);
     let repeat = bench.call("POST", "/v1/push", KEYED);
@@ -65,7 +65,7 @@ fn a_repeat_of_a_push_that_is_being_counted_waits_for_its_count() {
     bench.send(2, "POST", "/v1/push", KEYED);
     bench.send(3, "POST", "/v1/push/batch", KEYED);
     bench.idle();
-    bench.answer(&asker, Answer::Delivered(5));
+    bench.answer(&asker, Answer::Delivered { sessions: 5, relayed: false });
     assert_eq!(body(&bench.response(1)).get("duplicate"), None);
     let repeat = bench.response(2);
     assert_eq!((repeat.status, &body(&repeat)["duplicate"], &body(&repeat)["local"]), (202, &json!(true), &json!(5)));
@@ -92,7 +92,7 @@ fn every_line_of_a_batch_gets_its_own_result() {
     let mut bench = Bench::new();
     bench.send(1, "POST", "/v1/push/batch", PUSH);
     let (_, asker) = bench.published();
-    bench.answer(&asker, Answer::Delivered(1));
+    bench.answer(&asker, Answer::Delivered { sessions: 1, relayed: false });
     assert_eq!(bench.response(1).body, br#"{"id":"b0-1","node":"n1","local":1,"relayed":false}"#);
 
     let wrong = bench.call("POST", "/v1/push/batch", "{");

@@ -40,6 +40,7 @@ impl Stage {
             shards: 1,
             boot: bench.node.boot,
             node: "test".into(),
+            clustered: false,
             settings: Arc::new(Settings::default()),
         };
         let notes_poll = Poll::new().expect("poll");

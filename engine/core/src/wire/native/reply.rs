@@ -41,6 +41,29 @@ pub enum GapOf<'a> {
     Job(&'a str),
 }
 
+/// Why messages will not come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GapReason {
+    /// The session did not read them in time.
+    SlowConsumer,
+    /// They were lost on their way from another node.
+    Relay,
+}
+
+impl GapReason {
+    /// Every reason.
+    pub const ALL: [Self; 2] = [Self::SlowConsumer, Self::Relay];
+
+    /// `gap.reason`, and the metric label.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::SlowConsumer => CloseReason::SlowConsumer.word(),
+            Self::Relay => "relay",
+        }
+    }
+}
+
 /// How many are there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Online {
@@ -75,10 +98,14 @@ pub fn ok_channel(out: &mut Vec<u8>, id: &str, channel: &str) {
     frame.close();
 }
 
-/// Appends the `ok` of `publish` and `send`: how many sessions of this node were reached.
-pub fn ok_local(out: &mut Vec<u8>, id: &str, local: u64) {
+/// Appends the `ok` of `publish` and `send`: how many sessions of this node were reached, and in a cluster whether the
+/// other nodes get it.
+pub fn ok_local(out: &mut Vec<u8>, id: &str, local: u64, relayed: Option<bool>) {
     let mut frame = Frame::open(out, "ok", id);
     frame.number("local", local);
+    if let Some(relayed) = relayed {
+        frame.truth("relayed", relayed);
+    }
     frame.close();
 }
 
@@ -142,7 +169,7 @@ pub fn pong(out: &mut Vec<u8>, id: &str, time_ms: u64) {
 }
 
 /// Appends `gap`: `count` messages this session will not get.
-pub fn gap(out: &mut Vec<u8>, of: GapOf<'_>, count: u64) {
+pub fn gap(out: &mut Vec<u8>, of: GapOf<'_>, count: u64, reason: GapReason) {
     let mut frame = Frame::open(out, "gap", "");
     match of {
         GapOf::Channel(channel) => frame.text("channel", channel),
@@ -151,7 +178,7 @@ pub fn gap(out: &mut Vec<u8>, of: GapOf<'_>, count: u64) {
         GapOf::Job(job) => frame.text("job", job),
     }
     frame.number("count", count);
-    frame.text("reason", CloseReason::SlowConsumer.word());
+    frame.text("reason", reason.word());
     frame.close();
 }
 
@@ -160,7 +187,7 @@ pub fn goodbye(out: &mut Vec<u8>, reason: CloseReason, reason_text: Option<&str>
     let mut frame = Frame::open(out, "goodbye", "");
     frame.number("code", u64::from(reason.code()));
     frame.text("reason", reason_text.unwrap_or(reason.word()));
-    frame.json("reconnect", if reason.reconnect() { "true" } else { "false" });
+    frame.truth("reconnect", reason.reconnect());
     frame.number("retry_in_ms", retry_in_ms);
     frame.close();
 }
@@ -232,6 +259,10 @@ impl<'o> Frame<'o> {
         self.out.extend_from_slice(value.as_bytes());
     }
 
+    fn truth(&mut self, key: &str, value: bool) {
+        self.json(key, if value { "true" } else { "false" });
+    }
+
     fn number(&mut self, key: &str, value: u64) {
         self.format(key, format_args!("{value}"));
     }
@@ -298,7 +329,9 @@ mod tests {
         for (text, expected) in [
             (written(|out| ok_plain(out, "6")), r#"{"op":"ok","id":6}"#),
             (written(|out| ok_channel(out, "2", "news")), r#"{"op":"ok","id":2,"channel":"news"}"#),
-            (written(|out| ok_local(out, "-4", 3)), r#"{"op":"ok","id":-4,"local":3}"#),
+            (written(|out| ok_local(out, "-4", 3, None)), r#"{"op":"ok","id":-4,"local":3}"#),
+            (written(|out| ok_local(out, "4", 0, Some(true))), r#"{"op":"ok","id":4,"local":0,"relayed":true}"#),
+            (written(|out| ok_local(out, "4", 1, Some(false))), r#"{"op":"ok","id":4,"local":1,"relayed":false}"#),
             (
                 written(|out| ok_signed_in(out, "1", Some(&user("42")), session())),
                 r#"{"op":"ok","id":1,"user":"42","session":"ab-1-a-3"}"#,
@@ -364,10 +397,10 @@ mod tests {
             (GapOf::User("42"), r#""user":"42""#),
             (GapOf::All, r#""all":true"#),
         ] {
-            assert_eq!(
-                written(|out| gap(out, of, 3)),
-                format!(r#"{{"op":"gap",{field},"count":3,"reason":"slow_consumer"}}"#)
-            );
+            for (reason, word) in [(GapReason::SlowConsumer, "slow_consumer"), (GapReason::Relay, "relay")] {
+                let expected = format!(r#"{{"op":"gap",{field},"count":3,"reason":"{word}"}}"#);
+                assert_eq!(written(|out| gap(out, of, 3, reason)), expected);
+            }
         }
     }
 

@@ -81,6 +81,22 @@ fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(usize, &[u8])>, FrameE
     Ok(Some((usize::try_from(length).unwrap_or(usize::MAX), rest)))
 }
 
+/// The text of a server's message in one frame, if `bytes` are exactly that: final, unmasked, as long as its header says,
+/// UTF-8 (RFC 6455 §5.2, §5.6).
+#[must_use]
+pub fn whole_text_frame(bytes: &[u8]) -> Option<&str> {
+    let (&[first, second], rest) = bytes.split_first_chunk::<2>()?;
+    // The opcode of text is 1.
+    if first != FINAL_BIT | 1 || second & MASK_BIT != 0 {
+        return None;
+    }
+    let (payload_len, payload) = parse_length(second, rest).ok()??;
+    if payload.len() != payload_len {
+        return None;
+    }
+    simdutf8::basic::from_utf8(payload).ok()
+}
+
 const FINAL_BIT: u8 = 0x80;
 const RESERVED_BITS: u8 = 0x70;
 const OPCODE_BITS: u8 = 0x0f;
@@ -147,6 +163,28 @@ mod tests {
         assert_eq!(refused(&[0x09, 0x80, 0, 0, 0, 0]), FrameError::BadControl);
         assert_eq!(refused(&[0x89, 0x80 | 126, 0, 126, 0, 0, 0, 0]), FrameError::BadControl);
         assert!(Header::parse(&[0x89, 0x80 | 125, 0, 0, 0, 0]).expect("allowed").is_some());
+    }
+
+    #[test]
+    fn a_whole_text_frame_is_what_the_encoder_writes_and_nothing_else() {
+        for payload_len in [0, 1, 125, 126, 65_535, 65_536] {
+            let text = "x".repeat(payload_len);
+            let frame = super::super::text_frame(|out| out.extend_from_slice(text.as_bytes()));
+            assert_eq!(whole_text_frame(&frame), Some(&*text));
+            assert_eq!(whole_text_frame(&frame[..frame.len() - 1]), None, "cut short");
+            assert_eq!(whole_text_frame(&[&frame[..], b"x"].concat()), None, "too long");
+        }
+        let wrong: [&[u8]; 8] = [
+            b"",
+            b"\x81",
+            b"\x01\x01a",
+            b"\x82\x01a",
+            b"\xc1\x01a",
+            b"\x81\x81\0\0\0\0a",
+            b"\x81\x7e\0\x01a",
+            b"\x81\x01\xff",
+        ];
+        wrong.iter().for_each(|bytes| assert_eq!(whole_text_frame(bytes), None, "{}", bytes.escape_ascii()));
     }
 
     #[test]

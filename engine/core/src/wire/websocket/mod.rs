@@ -21,5 +21,6 @@ pub use close::{close_code_allowed, close_payload};
 pub use decoder::{Decoder, FrameLimits, Item};
 pub use encoder::{BINARY, CLOSE, PING, PONG, TEXT, frame_into, text_frame, text_frame_into};
 pub use error::FrameError;
+pub use header::whole_text_frame;
 pub use mask::mask_in_place;
 pub use tungstenite::protocol::frame::coding::OpCode;
