@@ -35,6 +35,9 @@ fn unreadable(config: &Config) -> Vec<String> {
         ("api.keys_file", &config.api.keys_file),
         ("auth.key_file", &config.auth.key_file),
         ("auth.jwks_file", &config.auth.jwks_file),
+        ("cluster.ca_file", &config.cluster.ca_file),
+        ("cluster.cert_file", &config.cluster.cert_file),
+        ("cluster.key_file", &config.cluster.key_file),
     ];
     let named = files.into_iter().filter_map(|(key, path)| Some((key, path.as_deref()?)));
     let opened = named.map(|(key, path)| (key, path, std::fs::File::open(path)));

@@ -3,6 +3,7 @@
 //! Building one is `builder`'s; what happens on the threads is the acceptor's and the reactors'.
 
 mod builder;
+mod cluster;
 mod errors;
 mod outcomes;
 
@@ -18,12 +19,14 @@ use epush_core::mail::Mail;
 use tracing::info;
 
 use crate::acceptor::Note;
+use crate::api::NodeState;
 use crate::auth::Auth;
 use crate::config::{Config, Reload};
 use crate::mailbox::Mailbox;
 use crate::node::Node;
 use crate::pusher::Pusher;
 use crate::reactor::{Change, Post};
+use crate::relay::Order;
 use crate::webhook::Webhooks;
 
 pub use builder::Builder;
@@ -57,6 +60,8 @@ pub struct Engine {
     drained: Receiver<()>,
     /// Empty once the node has stopped.
     threads: Vec<JoinHandle<()>>,
+    /// The relay's, which end last: the reactors tell them who is gone.
+    relay_threads: Vec<JoinHandle<()>>,
 }
 
 /// Where a node listens.
@@ -76,6 +81,9 @@ pub struct Online {
     /// Distinct users.
     pub users: usize,
 }
+
+/// How long a drain waits for Redis before it begins: sessions may not wait for one that hangs.
+const TELL_AT_MOST: Duration = Duration::from_secs(1);
 
 /// What a drain waits for beyond its own time and the close handshake: the turns of the reactors, on a busy machine.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
@@ -163,6 +171,11 @@ impl Engine {
         }
         let keys = keys.iter().map(|key| key.expose().into()).collect();
         self.node.reactors[0].post(Post::Change(Change::ApiKeys(keys)));
+        if let Some(relay) = &self.node.relay {
+            cluster::reload(relay, &in_force);
+            let ready = in_force.cluster.ready_without_redis;
+            self.node.reactors[0].post(Post::Change(Change::ReadyWithoutRedis(ready)));
+        }
         *config = in_force;
         info!(applied = ?reload.applied, needs_restart = ?reload.needs_restart, "configuration read again");
         Ok(reload)
@@ -170,9 +183,14 @@ impl Engine {
 
     /// Starts ending: no new clients, `/readyz` says 503, sessions are closed with 1001 spread over this time.
     ///
-    /// Returns at once. [`Event::Drained`] tells when the last client is gone; then [`Engine::stop`]. A drain that has
-    /// begun goes on as it began.
+    /// Returns when the cluster knows, or after a second at most. [`Event::Drained`] tells when the last client is gone;
+    /// then [`Engine::stop`]. A drain that has begun goes on as it began.
     pub fn begin_drain(&self, over: Duration) {
+        // First, so that who looks for a node to go to does not find one that sends everybody away.
+        self.node.reactors[0].post(Post::Change(Change::Draining));
+        let told = self.tell_cluster(NodeState::Draining);
+        // Nothing is ever sent: the other end goes away.
+        let _ = told.recv_timeout(TELL_AT_MOST);
         self.notes.post(Note::Drain { over_ms: u64::try_from(over.as_millis()).unwrap_or(u64::MAX) });
     }
 
@@ -198,7 +216,7 @@ impl Engine {
     }
 
     fn halt(&mut self) {
-        if self.threads.is_empty() {
+        if self.threads.is_empty() && self.relay_threads.is_empty() {
             return;
         }
         self.node.stopped.store(true, Ordering::Release);
@@ -207,17 +225,35 @@ impl Engine {
         for reactor in &self.node.reactors {
             reactor.post(Post::Stop);
         }
-        let here = thread::current().id();
-        for thread in self.threads.drain(..).filter(|thread| thread.thread().id() != here) {
-            // A thread that panicked has told so in its event.
-            let _ = thread.join();
+        join(&mut self.threads);
+        if let Some(relay) = &self.node.relay {
+            cluster::stop(relay);
         }
+        join(&mut self.relay_threads);
         self.webhooks.stop();
         info!("stopped");
     }
 
+    /// What it returns ends when the other nodes can see it, or cannot be told.
+    fn tell_cluster(&self, state: NodeState) -> Receiver<()> {
+        let (told, waits) = crossbeam_channel::bounded(0);
+        if let Some(relay) = &self.node.relay {
+            relay.order(Order::State { state, told });
+        }
+        waits
+    }
+
     fn config(&self) -> MutexGuard<'_, Config> {
         self.config.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for threads, but for the one that waits.
+fn join(threads: &mut Vec<JoinHandle<()>>) {
+    let here = thread::current().id();
+    for thread in threads.drain(..).filter(|thread| thread.thread().id() != here) {
+        // A thread that panicked has told so in its event.
+        let _ = thread.join();
     }
 }
 

@@ -60,7 +60,7 @@ impl Intake {
     }
 
     /// Bytes under way now.
-    #[cfg(test)]
+    #[must_use]
     pub fn bytes(&self) -> usize {
         self.account.bytes.load(Ordering::Relaxed)
     }

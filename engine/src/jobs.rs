@@ -54,7 +54,9 @@ pub struct Surroundings<'a> {
     /// The node's name.
     pub node: &'a str,
     /// Open sessions of the node.
-    pub online: u64,
+    pub online_node: u64,
+    /// Open sessions of the cluster.
+    pub online_cluster: u64,
 }
 
 impl Jobs {
@@ -97,8 +99,8 @@ impl Jobs {
                 unix_ms: call.time_ms,
                 seq: call.seq,
                 node: around.node,
-                online_node: around.online,
-                online_cluster: around.online,
+                online_node: around.online_node,
+                online_cluster: around.online_cluster,
             })),
         }
     }
@@ -116,7 +118,8 @@ mod tests {
         let session = testing::session(&bench);
         let args = RawValue::from_string(args.into()).expect("JSON");
         let call = JobCall { session: &session, args: Some(&args), seq: 4, time_ms: 7 };
-        jobs.render(name, &call, Surroundings { node: "n1", online: 9 }).map(|raw| raw.get().to_owned())
+        let around = Surroundings { node: "n1", online_node: 9, online_cluster: 20 };
+        jobs.render(name, &call, around).map(|raw| raw.get().to_owned())
     }
 
     #[test]
@@ -133,12 +136,14 @@ mod tests {
 
     #[test]
     fn a_template_of_the_config_is_filled_in_and_a_closure_of_its_name_wins() {
-        let template = TemplateValue::from_json(r#"{"at":{"$time":"ms"},"n":{"$seq":true},"on":{"$online":"node"}}"#);
+        let template = TemplateValue::from_json(
+            r#"{"at":{"$time":"ms"},"n":{"$seq":true},"on":{"$online":"node"},"all":{"$online":"cluster"}}"#,
+        );
         let mut config = Config::default();
         config.jobs.insert("time".into(), JobConfig { template: template.expect("JSON") });
         let mut jobs = Jobs::default();
         jobs.add_templates(&config).expect("valid");
-        assert_eq!(rendered(&jobs, "time", "null").as_deref(), Some(r#"{"at":7,"n":4,"on":9}"#));
+        assert_eq!(rendered(&jobs, "time", "null").as_deref(), Some(r#"{"all":20,"at":7,"n":4,"on":9}"#));
         assert!(jobs.knows("time") && !jobs.knows("times"));
 
         jobs.add_closure("time", |_| Some(1));

@@ -46,6 +46,7 @@
 //! | `mailbox`, `intake`, `broker` | what crosses threads, how much of it, and how a publication spreads |
 //! | [`auth`], [`webhook`] | who a client is; questions to the application over HTTP |
 //! | [`api`], [`metrics`], [`gauges`] | the control API and its numbers |
+//! | `relay` | the thread pair that joins nodes through Redis |
 //! | `node`, `clock`, `process`, `sys` | what all threads share; what only the system knows |
 //!
 //! Everything that can be wrong about a protocol, a queue, a timer or a route is in [`epush_core`].
@@ -70,6 +71,7 @@ mod placement;
 mod process;
 pub mod pusher;
 mod reactor;
+mod relay;
 mod sys;
 #[cfg(test)]
 mod testing;

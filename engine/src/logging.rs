@@ -89,10 +89,12 @@ pub enum Kind {
     Closed,
     /// Application code that panics.
     Application,
+    /// What other nodes, and Redis, make of the relay.
+    Relay,
 }
 
 impl Kind {
-    const COUNT: usize = 4;
+    const COUNT: usize = 5;
 
     const fn word(self) -> &'static str {
         match self {
@@ -100,6 +102,7 @@ impl Kind {
             Self::Accept => "accept",
             Self::Closed => "closed",
             Self::Application => "application",
+            Self::Relay => "relay",
         }
     }
 }

@@ -3,11 +3,14 @@
 //! Encoded from one snapshot when somebody scrapes, so that counting costs the reactors plain additions. Knows nothing of how
 //! the snapshot is come by.
 
+mod relay;
+
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 
 use epush_core::close::CloseReason;
 use epush_core::counters::{Counters, Histogram};
+use epush_core::mail::ClusterCounts;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -16,6 +19,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::gauges::NodeGauges;
+use crate::relay::RelayFigures;
 
 /// The media type of [`render`]'s page.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -29,6 +33,10 @@ pub struct MetricsSnapshot<'a> {
     pub gauges: &'a NodeGauges,
     /// The operating system's view of the process.
     pub process: ProcessFigures,
+    /// The relay's figures, and the bytes in its queue; none: the node is alone.
+    pub relay: Option<(&'a RelayFigures, usize)>,
+    /// Who is online in the cluster.
+    pub cluster: ClusterCounts,
 }
 
 /// The operating system's view of the process. The acceptor refreshes it: reading `/proc` is no work for a reactor.
@@ -65,7 +73,7 @@ pub fn render(snapshot: &MetricsSnapshot<'_>) -> Vec<u8> {
 }
 
 /// What a page takes with a few reactors: saves growing the buffer a dozen times.
-const PAGE_BYTES_USUAL: usize = 8 * 1024;
+const PAGE_BYTES_USUAL: usize = 16 * 1024;
 
 /// The snapshot with nothing borrowed: a registry keeps only what outlives every scrape.
 #[derive(Debug)]
@@ -77,11 +85,12 @@ struct Page {
     accept_errors: u64,
     /// Of each sub-reactor, 0 to 1.
     busy: Vec<f64>,
+    relay: relay::Relay,
 }
 
 impl Page {
     fn of(snapshot: &MetricsSnapshot<'_>) -> Self {
-        let MetricsSnapshot { counters, gauges, process } = snapshot;
+        let MetricsSnapshot { counters, gauges, process, relay, cluster } = snapshot;
         Self {
             counters: Box::new(counters.clone()),
             process: *process,
@@ -93,6 +102,7 @@ impl Page {
             ],
             accept_errors: gauges.accept_errors.load(Relaxed),
             busy: gauges.shards.iter().map(|shard| f64::from(shard.busy_ppm.load(Relaxed)) / 1e6).collect(),
+            relay: relay::Relay::of(*relay, *cluster),
         }
     }
 }
@@ -103,7 +113,7 @@ impl Collector for Page {
         self.connections(&mut page)?;
         self.messages(&mut page)?;
         self.threads(&mut page)?;
-        relay(&mut page)?;
+        self.relay.encode(&mut page)?;
         self.process(&mut page)
     }
 }
@@ -135,7 +145,8 @@ impl Page {
         let counters = &self.counters;
         let [user, channel, all] = counters.pushes;
         let pushes = [("user", user), ("channel", channel), ("all", all)];
-        let dropped = [("slow_consumer", counters.dropped_slow), ("muted", counters.dropped_muted)];
+        let (slow, muted, relay) = (counters.dropped_slow, counters.dropped_muted, counters.dropped_relay);
+        let dropped = [("slow_consumer", slow), ("muted", muted), ("relay", relay)];
         page.counter("epush_messages_in", "Messages received from clients.", counters.messages_in)?;
         page.counters("epush_pushes", "Publications delivered, by target.", "target", pushes)?;
         page.counter("epush_deliveries", "Messages queued for sessions.", counters.deliveries)?;
@@ -164,14 +175,6 @@ impl Page {
         page.gauge("process_open_fds", "Descriptors open.", open_fds)?;
         page.gauge("process_max_fds", "Descriptors allowed.", max_fds)
     }
-}
-
-/// A single node relays nothing, yet dashboards want the names from the first day.
-fn relay(page: &mut Writer<'_>) -> fmt::Result {
-    page.gauge("epush_relay_up", "Whether the node reaches the cluster's Redis, 0 or 1.", 0)?;
-    page.counter("epush_relay_in", "Publications taken from the cluster.", 0)?;
-    page.counter("epush_relay_out", "Publications given to the cluster.", 0)?;
-    page.counter("epush_relay_lost", "Publications of other nodes that never arrived.", 0)
 }
 
 /// Writes one metric at a time. The encoder adds `_total` to the names of counters.
@@ -233,7 +236,9 @@ mod tests {
     use super::*;
 
     fn page(counters: Counters, gauges: &NodeGauges) -> String {
-        let snapshot = MetricsSnapshot { counters, gauges, process: ProcessFigures::of(gauges) };
+        let process = ProcessFigures::of(gauges);
+        let cluster = ClusterCounts { sessions: 0, users: 0, nodes: 1 };
+        let snapshot = MetricsSnapshot { counters, gauges, process, relay: None, cluster };
         String::from_utf8(render(&snapshot)).expect("UTF-8")
     }
 
@@ -263,6 +268,7 @@ mod tests {
             "epush_relay_in_total 0",
             "epush_relay_out_total 0",
             "epush_relay_lost_total 0",
+            "epush_cluster_nodes 1",
             "process_resident_memory_bytes 0",
             "process_open_fds 0",
             "process_max_fds 0",
@@ -272,7 +278,7 @@ mod tests {
         for target in ["user", "channel", "all"] {
             has(&page, &format!("epush_pushes_total{{target=\"{target}\"}} 0"));
         }
-        for reason in ["slow_consumer", "muted"] {
+        for reason in ["slow_consumer", "muted", "relay"] {
             has(&page, &format!("epush_dropped_total{{reason=\"{reason}\"}} 0"));
         }
         for reason in CloseReason::ALL.iter().map(|reason| reason.word()).chain(["application"]) {

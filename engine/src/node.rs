@@ -16,6 +16,7 @@ use crate::gauges::NodeGauges;
 use crate::intake::Intake;
 use crate::mailbox::Mailbox;
 use crate::reactor::Post;
+use crate::relay::{Arrival, Census, Front};
 
 /// See the module.
 pub struct Node {
@@ -29,6 +30,10 @@ pub struct Node {
     pub reactors: Vec<Mailbox<Post>>,
     /// The way of every publication.
     pub broker: Box<dyn Broker>,
+    /// The way to other nodes; none: this one is alone.
+    pub relay: Option<Front>,
+    /// Who is online in the cluster.
+    pub census: Census,
     /// Bytes of publications under way.
     pub intake: Intake,
     /// Numbers anybody may read.
@@ -46,8 +51,11 @@ impl Node {
         self.reactors.len() as u16
     }
 
-    /// Puts mail into a shard's mailbox.
+    /// Puts mail into a shard's mailbox; an answer may also be for the relay.
     pub fn post(&self, shard: ShardId, mail: Mail) {
+        if let (ShardId::RELAY, Mail::Answer { ticket, answer }, Some(relay)) = (shard, &mail, &self.relay) {
+            return relay.inward.post(Arrival::Answer { ticket: *ticket, answer: answer.clone() });
+        }
         if let Some(reactor) = self.reactors.get(usize::from(shard.0)) {
             reactor.post(Post::Mail(mail));
         }

@@ -52,7 +52,7 @@ impl std::fmt::Display for PushError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Full => out.write_str("too many bytes under way, try again later"),
-            Self::TooLarge => out.write_str("larger than limits.intake_bytes_max"),
+            Self::TooLarge => out.write_str("larger than limits.intake_bytes_max or cluster.queue_bytes_max"),
             Self::Stopped => out.write_str("the engine has stopped"),
             Self::BadUser(name) => write!(out, "{name:?} is no user name"),
             Self::BadChannel(name) => write!(out, "{name:?} is no channel name"),

@@ -23,7 +23,7 @@ pub trait Running {
     fn ready_line(&self) -> String;
     /// Where it tells it. Never disconnected while the engine lives.
     fn events(&self) -> Receiver<Self::Event>;
-    /// Begins to drain; returns at once.
+    /// Begins to drain; returns soon.
     fn begin_drain(&self, over: Duration);
     /// Puts what can change of these settings in force, the log level too; on an error nothing.
     fn reload(&self, new: &Config) -> Result<Reload, String>;

@@ -20,6 +20,7 @@ use crate::jobs::Jobs;
 use crate::mailbox::{Inbox, mailbox};
 use crate::node::Node;
 use crate::reactor::{Outside, Post, WAKE};
+use crate::relay::Census;
 use crate::webhook::{WebhookSetup, Webhooks};
 
 pub struct Bench {
@@ -39,14 +40,17 @@ pub fn bench(shards: u16, intake_bytes: usize) -> Bench {
         polls.push(poll);
     }
     let intake = Intake::new(intake_bytes);
+    let gauges = Arc::new(NodeGauges::new(usize::from(shards)));
     let node = Node {
         name: "test".into(),
         boot: 0xb007,
         clock: Clock::start(),
         broker: Box::new(Local::new(reactors.clone(), intake.clone())),
+        relay: None,
+        census: Census::alone(Arc::clone(&gauges)),
         reactors,
         intake,
-        gauges: Arc::new(NodeGauges::new(usize::from(shards))),
+        gauges,
         stopped: AtomicBool::new(false),
         published: AtomicU64::new(0),
     };

@@ -24,7 +24,10 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 
 #[test]
 fn check_prints_what_is_in_force_without_secrets() {
-    let file = file("[auth]\nmode = \"jwt\"\nsecret = \"hunter2hunter2hunter2hunter2hunter2\"\n");
+    let file = file(
+        "[auth]\nmode = \"jwt\"\nsecret = \"hunter2hunter2hunter2hunter2hunter2\"\n\
+         [cluster]\nredis = \"redis://epush:hunter2@redis.example\"\n",
+    );
     let name = file.path().to_str().expect("text");
     let output = epush(&["check", name], &[("EPUSH_LIMITS_CONNECTIONS", "77"), ("EPUSH_LIMIT_X", "1")]);
     assert_eq!(output.status.code(), Some(0));
@@ -52,7 +55,7 @@ fn check_says_every_error_with_file_and_line_and_ends_with_2() {
 
 #[test]
 fn serve_refuses_an_open_listener_with_2() {
-    for arguments in [&["--listen", "0.0.0.0:0"][..], &["serve", "--api", "0.0.0.0:0"], &["--redis", "redis://h"]] {
+    for arguments in [&["--listen", "0.0.0.0:0"][..], &["serve", "--api", "0.0.0.0:0"], &["--redis", "http://h"]] {
         let output = epush(arguments, &[]);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         let flag = arguments[arguments.len() - 2];

@@ -244,7 +244,13 @@ const WRONG: &[(&str, &str)] = &[
     ("[jobs.t]\ntemplate = { a = [{ \"$seq\" = 1 }] }", "e.toml:2: jobs.t.template: at a[0]: $seq takes true"),
     ("[jobs.t]\ntemplate = [nan]", "e.toml:2: jobs.t.template: JSON has no nan"),
     ("[drain]\nseconds = 100000", "e.toml:2: drain.seconds: must be from 0 to 86400"),
-    ("[cluster]\nredis = \"redis://h\"", "e.toml:2: cluster.redis: this release runs a single node"),
+    ("[cluster]\nredis = \"http://h\"", "e.toml:2: cluster.redis: must begin with redis://"),
+    ("[cluster]\nredis = \"redis://h:0\"", "e.toml:2: cluster.redis: a port is a number from 1 to 65535"),
+    ("[cluster]\nredis = \"redis+sentinel://h\"", "e.toml:2: cluster.redis: must name the master"),
+    ("[cluster]\nprefix = \"\"", "e.toml:2: cluster.prefix: must be 1 to 64 letters"),
+    ("[cluster]\nprefix = \"a{b}\"", "e.toml:2: cluster.prefix: must be 1 to 64 letters"),
+    ("[cluster]\ncert_file = \"c.pem\"", "e.toml:2: cluster.cert_file: needs cluster.key_file"),
+    ("[cluster]\nkey_file = \"k.pem\"", "e.toml:2: cluster.key_file: needs cluster.cert_file"),
 ];
 
 #[test]
@@ -289,6 +295,15 @@ fn an_open_listener_may_start_when_that_is_written_out() {
 }
 
 #[test]
+fn a_queue_that_is_too_small_for_the_largest_push_is_a_warning_in_a_cluster() {
+    let warnings = |text: &str| Layers::new().load_text("e.toml", text).unwrap().warnings;
+    let text = "[cluster]\nqueue_bytes_max = 8192\n";
+    assert_eq!(warnings(text), Vec::<String>::new());
+    let warned = warnings(&format!("{text}redis = \"redis://h\"\n"));
+    assert!(warned.len() == 1 && warned[0].starts_with("cluster.queue_bytes_max: is under "), "{warned:?}");
+}
+
+#[test]
 fn secrets_are_neither_debugged_nor_printed_nor_part_of_an_error() {
     let text = "[api]\nkeys = [\"hunter2\", \"hunter2b\"]\n[auth]\nmode = \"jwt\"\nsecret = \"hunter2\"\n[webhook]\nauthorization = \"Bearer hunter2\"\n";
     let config = Config::from_toml(text).unwrap();
@@ -303,6 +318,8 @@ fn secrets_are_neither_debugged_nor_printed_nor_part_of_an_error() {
         "[api]\nkeys = [\"hunter2 \"]",
         "[api]\nkeys = \"hunter2\"",
         "[auth]\nsecret = \"hunter2",
+        "[cluster]\nredis = \"redis://:hunter2@h:x\"",
+        "[cluster]\nredis = \"redis://hunter2@h\"",
     ] {
         let errors = errors(text).concat();
         assert!(!errors.contains("hunter2"), "{errors}");

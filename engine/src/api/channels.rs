@@ -46,15 +46,18 @@ impl Api {
 }
 
 /// One channel. One without subscribers is not an error: channels are whatever is subscribed to.
-pub fn show(name: &str, subscribers: u64, users: Option<&[UserName]>) -> Response {
+pub fn show(name: &str, here: u64, elsewhere: u64, users: Option<&[UserName]>) -> Response {
     let users = users.map(|users| users.iter().map(UserName::as_str).collect());
-    respond::json(200, &channel(name, subscribers, users))
+    respond::json(200, &channel(name, here, elsewhere, users))
 }
 
-/// A single node is its whole cluster.
-fn channel<'a>(channel: &'a str, subscribers: u64, users: Option<Vec<&'a str>>) -> Channel<'a> {
-    let count = Count { subscribers };
-    Channel { channel, node: count, cluster: count, users }
+fn channel<'a>(channel: &'a str, here: u64, elsewhere: u64, users: Option<Vec<&'a str>>) -> Channel<'a> {
+    Channel {
+        channel,
+        node: Count { subscribers: here },
+        cluster: Count { subscribers: here.saturating_add(elsewhere) },
+        users,
+    }
 }
 
 /// The channels a query asks for.
@@ -75,7 +78,7 @@ pub fn list(page: ChannelPage, range: &ChannelRange) -> Response {
         more: bool,
     }
     let ChannelPage { channels, more } = page.cut(range);
-    let shown = channels.iter().map(|count| channel(count.name.as_str(), count.here, None)).collect();
+    let shown = channels.iter().map(|one| channel(one.name.as_str(), one.here, one.elsewhere, None)).collect();
     respond::json(200, &Body { channels: shown, more })
 }
 

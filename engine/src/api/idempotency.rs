@@ -1,41 +1,41 @@
 //! The pushes a caller may repeat without harm: their ids, for a bounded time and number.
 //!
-//! Knows nothing of what is pushed.
+//! Knows nothing of what is pushed, nor of what a reply says.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use epush_core::now::Now;
 
-/// Remembered ids. `W` is whoever waits for the outcome of a push.
-pub struct Idempotency<W> {
+/// Remembered ids. `W` is whoever waits for the outcome of a push, `R` the outcome.
+pub struct Idempotency<W, R> {
     keys_max: usize,
     window_us: u64,
     /// Invariant: every [`Push::Done`] of `pushes` is in `done` once, and nothing else is.
-    pushes: HashMap<Arc<str>, Push<W>>,
+    pushes: HashMap<Arc<str>, Push<W, R>>,
     /// Ids of finished pushes, oldest first, with the time to forget them, in monotonic µs.
     done: VecDeque<(Arc<str>, u64)>,
 }
 
-enum Push<W> {
+enum Push<W, R> {
     /// Under way; the callers that repeated it meanwhile. As many as there are connections, at most.
     Counting(Vec<W>),
-    /// Done, with what it reached.
-    Done(u64),
+    /// Done, and how.
+    Done(R),
 }
 
 /// What a push with an id is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Begun {
+pub enum Begun<R> {
     /// The first: carry it out, then say [`Idempotency::finish`] or [`Idempotency::abandon`].
     New,
     /// A repeat of one under way: the caller waits with it.
     Waits,
-    /// A repeat of one that reached so many sessions.
-    Done(u64),
+    /// A repeat of one with this outcome.
+    Done(R),
 }
 
-impl<W> Idempotency<W> {
+impl<W, R: Copy> Idempotency<W, R> {
     /// Remembers up to `keys_max` finished pushes, each for `window_ms`.
     pub fn new(keys_max: usize, window_ms: u64) -> Self {
         let window_us = window_ms.saturating_mul(1_000);
@@ -43,10 +43,10 @@ impl<W> Idempotency<W> {
     }
 
     /// A push with this id comes in.
-    pub fn begin(&mut self, now: Now, id: &Arc<str>, caller: W) -> Begun {
+    pub fn begin(&mut self, now: Now, id: &Arc<str>, caller: W) -> Begun<R> {
         self.forget_old(now);
         match self.pushes.get_mut(id) {
-            Some(Push::Done(reached)) => Begun::Done(*reached),
+            Some(Push::Done(outcome)) => Begun::Done(*outcome),
             Some(Push::Counting(waiting)) => {
                 waiting.push(caller);
                 Begun::Waits
@@ -59,13 +59,13 @@ impl<W> Idempotency<W> {
     }
 
     /// The push was carried out. Returns who else waits for it.
-    pub fn finish(&mut self, now: Now, id: &Arc<str>, reached: u64) -> Vec<W> {
+    pub fn finish(&mut self, now: Now, id: &Arc<str>, outcome: R) -> Vec<W> {
         let waiting = self.abandon(id);
         while self.done.len() >= self.keys_max.max(1) {
             self.forget_oldest();
         }
         if self.keys_max > 0 {
-            self.pushes.insert(Arc::clone(id), Push::Done(reached));
+            self.pushes.insert(Arc::clone(id), Push::Done(outcome));
             self.done.push_back((Arc::clone(id), now.monotonic_us.saturating_add(self.window_us)));
         }
         waiting
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_refused_push_is_not_remembered() {
-        let mut ids = Idempotency::new(10, 100);
+        let mut ids = Idempotency::<_, u64>::new(10, 100);
         assert_eq!(ids.begin(at(0), &id("a"), 1), Begun::New);
         assert_eq!(ids.begin(at(0), &id("a"), 2), Begun::Waits);
         assert_eq!(ids.abandon(&id("a")), [2]);

@@ -1,6 +1,6 @@
 //! The newest message of each channel that a schedule repeats. Knows nothing of schedules.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use epush_core::message::{ChannelName, Publication, Target};
@@ -11,6 +11,17 @@ use serde_json::value::RawValue;
 #[derive(Default)]
 pub struct Latest {
     channels: HashMap<ChannelName, Watched>,
+    /// Changes of which channels are watched, oldest first.
+    interests: VecDeque<Interest>,
+}
+
+/// A change of which channels are watched.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Interest {
+    /// From now on.
+    Begins(ChannelName),
+    /// No longer.
+    Ends(ChannelName),
 }
 
 struct Watched {
@@ -35,7 +46,11 @@ pub struct Said {
 impl Latest {
     /// Keeps the channel's messages from now on.
     pub fn watch(&mut self, channel: &ChannelName) {
-        self.channels.entry(channel.clone()).or_insert(Watched { watchers: 0, frame: None }).watchers += 1;
+        let watched = self.channels.entry(channel.clone()).or_insert(Watched { watchers: 0, frame: None });
+        watched.watchers += 1;
+        if watched.watchers == 1 {
+            self.interests.push_back(Interest::Begins(channel.clone()));
+        }
     }
 
     /// Takes one [`Latest::watch`] back.
@@ -44,7 +59,13 @@ impl Latest {
         watched.watchers -= 1;
         if watched.watchers == 0 {
             self.channels.remove(channel);
+            self.interests.push_back(Interest::Ends(channel.clone()));
         }
+    }
+
+    /// The oldest change of what is watched. Each is given once.
+    pub fn next_interest(&mut self) -> Option<Interest> {
+        self.interests.pop_front()
     }
 
     /// A message passes.
@@ -58,6 +79,11 @@ impl Latest {
                 watched.frame = Some(frame.clone());
             }
         }
+    }
+
+    /// Whether a message passed on the channel since it is watched.
+    pub fn has(&self, channel: &ChannelName) -> bool {
+        self.channels.get(channel).is_some_and(|watched| watched.frame.is_some())
     }
 
     /// What the channel's newest message said; none, when none passed since it is watched.

@@ -14,6 +14,7 @@ mod plan;
 mod push;
 mod respond;
 mod routes;
+mod schedule;
 mod schedules;
 mod scheduling;
 mod setup;
@@ -23,26 +24,28 @@ mod users;
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use epush_core::effect::Asker;
 use epush_core::error::{ErrorCode, Refusal};
 use epush_core::http::{Request, Response};
 use epush_core::id::ConnId;
-use epush_core::mail::{Answer, Question};
+use epush_core::mail::{Answer, ClusterCall, Question};
 use epush_core::message::{Draft, Publication, UserName};
 use epush_core::now::Now;
 use epush_core::page::ChannelRange;
-use epush_core::template::TemplateValues;
 
 use crate::metrics::{self, MetricsSnapshot, ProcessFigures};
-use crate::webhook::{Fetch, Fetched};
+use crate::relay::ScheduleOrder;
+use crate::webhook::Fetch;
 use idempotency::Idempotency;
 use keys::Keys;
-use push::{PushCaller, PushUnderWay};
+use plan::Plan;
+use push::{PushCaller, PushUnderWay, Taken};
 use routes::{Call, Miss};
 use schedules::Schedules;
 
-pub use setup::{ApiSetup, NodeState};
+pub use setup::{ApiRelay, ApiSetup, NodeState};
 
 /// What the API asks of the reactor that owns it.
 #[derive(Debug)]
@@ -77,6 +80,10 @@ pub enum ApiAction {
         /// Who asks.
         asker: Asker,
     },
+    /// Ask this of the cluster, in the name of the API.
+    Cluster(ClusterCall),
+    /// Ask this about the cluster's schedules; comes back in [`Api::handle_schedules`].
+    Schedule(ScheduleOrder),
     /// Get a document on the worker pool; comes back in [`Api::handle_fetched`], also when the pool's queue is full.
     Fetch(Fetch),
     /// Start draining the node.
@@ -93,7 +100,7 @@ pub struct Api {
     next_tag: u64,
     /// Pushes that were given an id so far.
     ids_given: u64,
-    remembered: Idempotency<PushCaller>,
+    remembered: Idempotency<PushCaller, Taken>,
     schedules: Schedules,
     actions: VecDeque<ApiAction>,
 }
@@ -106,6 +113,8 @@ enum Pending {
     Mutes(UserName),
     Channels(ChannelRange),
     Channel { name: Box<str>, members: bool },
+    SetSchedule { name: Arc<str>, plan: Box<Plan>, replaces: bool },
+    EndSchedule(Arc<str>),
     Metrics,
 }
 
@@ -134,6 +143,13 @@ impl Api {
         self.keys = Keys::new(keys);
     }
 
+    /// Whether the node counts as ready while Redis is away.
+    pub fn set_ready_without_redis(&mut self, ready: bool) {
+        if let Some(relay) = &mut self.setup.relay {
+            relay.ready_without_redis = ready;
+        }
+    }
+
     /// The node is so far.
     pub fn set_state(&mut self, state: NodeState) {
         self.state = state;
@@ -155,38 +171,8 @@ impl Api {
         if let Pending::Push(push) = pending {
             return self.pushed(now, conn, push, answer);
         }
-        let response = self.answered(pending, answer).unwrap_or_else(|refusal| respond::refused(&refusal));
+        let response = self.answered(now, pending, answer).unwrap_or_else(|refusal| respond::refused(&refusal));
         self.respond(conn, response);
-    }
-
-    /// What became of a [`ApiAction::Fetch`].
-    pub fn handle_fetched(&mut self, now: Now, fetched: Fetched) {
-        if let Some(draft) = self.schedules.fetched(now, fetched) {
-            self.publish_for_nobody(draft);
-        }
-    }
-
-    /// Time passed: fires the schedules that are due.
-    pub fn handle_time(&mut self, now: Now) {
-        let setup = &self.setup;
-        let online = setup.gauges.sessions() as u64;
-        let values = TemplateValues {
-            unix_ms: now.unix_ms,
-            seq: 0,
-            node: &setup.node,
-            online_node: online,
-            online_cluster: online,
-        };
-        let mut fires = Vec::new();
-        while let Some(fire) = self.schedules.pop_due(now, &values) {
-            fires.push(fire);
-        }
-        for fire in fires {
-            match fire {
-                schedules::Fire::Push(draft) => self.publish_for_nobody(draft),
-                schedules::Fire::Fetch(fetch) => self.actions.push_back(ApiAction::Fetch(fetch)),
-            }
-        }
     }
 
     /// When [`Api::handle_time`] wants to be called, in monotonic µs.
@@ -232,9 +218,9 @@ impl Api {
             Call::Channel(name) => self.channel(conn, name, &request.query),
             Call::Schedules => Ok(Some(self.list_schedules(now))),
             Call::Schedule(name) => self.schedule(now, name).map(Some),
-            Call::SetSchedule(name) => self.set_schedule(now, name, &request.body).map(Some),
-            Call::EndSchedule(name) => self.end_schedule(name).map(Some),
-            Call::Online => Ok(Some(self.online())),
+            Call::SetSchedule(name) => self.set_schedule(now, conn, name, &request.body),
+            Call::EndSchedule(name) => self.end_schedule(conn, name),
+            Call::Online => Ok(Some(self.online(now))),
             Call::Nodes => Ok(Some(self.nodes(now))),
             Call::Drain => {
                 self.drain(conn);
@@ -246,19 +232,25 @@ impl Api {
         }
     }
 
-    fn answered(&self, pending: Pending, answer: Answer) -> Result<Response, Refusal> {
+    fn answered(&self, now: Now, pending: Pending, answer: Answer) -> Result<Response, Refusal> {
         match (pending, answer) {
             (_, Answer::Refused(refusal)) => Err(refusal),
             (Pending::User(user), Answer::Sessions(sessions)) => Ok(self.sessions(&user, &sessions)),
             (Pending::Kick(user), Answer::Kicked(kicked)) => Ok(users::kicked(&user, kicked)),
             (Pending::Mutes(user), Answer::Mutes(types)) => Ok(users::muted(&user, &types)),
             (Pending::Channels(range), Answer::Channels(page)) => Ok(channels::list(page, &range)),
-            (Pending::Channel { name, members }, Answer::Channel { subscribers, users, .. }) => {
-                Ok(channels::show(&name, subscribers, members.then_some(&*users)))
+            (Pending::Channel { name, members }, Answer::Channel { subscribers, elsewhere, users, .. }) => {
+                Ok(channels::show(&name, subscribers, elsewhere, members.then_some(&*users)))
             }
             (Pending::Metrics, Answer::Counters(counters)) => {
                 let gauges = &*self.setup.gauges;
-                let snapshot = MetricsSnapshot { counters: *counters, gauges, process: ProcessFigures::of(gauges) };
+                let snapshot = MetricsSnapshot {
+                    counters: *counters,
+                    gauges,
+                    process: ProcessFigures::of(gauges),
+                    relay: self.setup.relay.as_ref().map(|relay| (&*relay.figures, relay.queue.bytes())),
+                    cluster: self.setup.census.counts(now),
+                };
                 let body = metrics::render(&snapshot);
                 Ok(Response { status: 200, content_type: metrics::CONTENT_TYPE, headers: Vec::new(), body })
             }
@@ -282,10 +274,15 @@ impl Api {
     }
 
     fn wait(&mut self, conn: ConnId, pending: Pending) -> Asker {
+        Asker::Api { conn, tag: self.wait_for(pending) }
+    }
+
+    /// A tag under which the answer to what is pending comes back.
+    fn wait_for(&mut self, pending: Pending) -> u64 {
         let tag = self.next_tag;
         self.next_tag += 1;
         self.pending.insert(tag, pending);
-        Asker::Api { conn, tag }
+        tag
     }
 
     fn respond(&mut self, conn: ConnId, response: Response) {

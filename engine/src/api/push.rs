@@ -31,13 +31,21 @@ pub struct PushUnderWay {
     is_line: bool,
 }
 
+/// What became of a push that was taken.
+#[derive(Clone, Copy)]
+pub struct Taken {
+    /// Sessions of this node it was queued for.
+    local: u64,
+    /// Whether the cluster took it.
+    relayed: bool,
+}
+
 /// The answer to a push.
 #[derive(Serialize)]
 struct Pushed<'a> {
     id: &'a str,
     node: &'a str,
     local: u64,
-    /// Whether the cluster took it: a single node has none to take it.
     relayed: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     duplicate: bool,
@@ -62,7 +70,7 @@ impl Api {
             match self.remembered.begin(now, &id, caller) {
                 Begun::New => {}
                 Begun::Waits => return Ok(None),
-                Begun::Done(local) => return Ok(Some(self.push_response(&id, local, true, caller.is_line))),
+                Begun::Done(taken) => return Ok(Some(self.push_response(&id, taken, true, caller.is_line))),
             }
         }
         draft.id = Some(Arc::clone(&id));
@@ -75,7 +83,7 @@ impl Api {
     pub(super) fn pushed(&mut self, now: Now, conn: ConnId, push: PushUnderWay, answer: Answer) {
         let PushUnderWay { id, is_keyed, is_line } = push;
         let outcome = match answer {
-            Answer::Delivered { sessions, .. } => Ok(sessions),
+            Answer::Delivered { sessions, relayed } => Ok(Taken { local: sessions, relayed }),
             Answer::Refused(refusal) => Err(refusal),
             answer => {
                 debug_assert!(false, "not the answer to a push: {answer:?}");
@@ -84,7 +92,7 @@ impl Api {
         };
         let repeats = match &outcome {
             _ if !is_keyed => Vec::new(),
-            Ok(local) => self.remembered.finish(now, &id, *local),
+            Ok(taken) => self.remembered.finish(now, &id, *taken),
             Err(_) => self.remembered.abandon(&id),
         };
         self.tell(PushCaller { conn, is_line }, &id, &outcome, false);
@@ -99,17 +107,17 @@ impl Api {
         self.actions.push_back(ApiAction::Publish { draft, asker: Asker::Nobody });
     }
 
-    fn tell(&mut self, caller: PushCaller, id: &str, outcome: &Result<u64, Refusal>, duplicate: bool) {
+    fn tell(&mut self, caller: PushCaller, id: &str, outcome: &Result<Taken, Refusal>, duplicate: bool) {
         let response = match outcome {
-            Ok(local) => self.push_response(id, *local, duplicate, caller.is_line),
+            Ok(taken) => self.push_response(id, *taken, duplicate, caller.is_line),
             Err(refusal) if caller.is_line => respond::line(respond::error_body(refusal)),
             Err(refusal) => respond::refused(refusal),
         };
         self.respond(caller.conn, response);
     }
 
-    fn push_response(&self, id: &str, local: u64, duplicate: bool, is_line: bool) -> Response {
-        let body = Pushed { id, node: &self.setup.node, local, relayed: false, duplicate };
+    fn push_response(&self, id: &str, Taken { local, relayed }: Taken, duplicate: bool, is_line: bool) -> Response {
+        let body = Pushed { id, node: &self.setup.node, local, relayed, duplicate };
         if is_line { respond::line(respond::bytes(&body)) } else { respond::json(202, &body) }
     }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::gauges::NodeGauges;
+use crate::intake::Intake;
+use crate::relay::{Census, RelayFigures};
 
 /// What the API is told once.
 pub struct ApiSetup {
@@ -28,6 +30,20 @@ pub struct ApiSetup {
     pub schedules_max: usize,
     /// Figures of the node.
     pub gauges: Arc<NodeGauges>,
+    /// Who is online in the cluster.
+    pub census: Census,
+    /// The way to other nodes; none: this one is alone.
+    pub relay: Option<ApiRelay>,
+}
+
+/// What the API is told of the relay.
+pub struct ApiRelay {
+    /// Its numbers.
+    pub figures: Arc<RelayFigures>,
+    /// What waits in it.
+    pub queue: Intake,
+    /// Whether the node counts as ready while Redis is away.
+    pub ready_without_redis: bool,
 }
 
 /// How far the node is.

@@ -41,6 +41,8 @@ impl Config {
         reloaded.namespaces.clone_from(&new.namespaces);
         reloaded.send = new.send.clone();
         reloaded.log.level = new.log.level;
+        reloaded.cluster.queue_bytes_max = new.cluster.queue_bytes_max;
+        reloaded.cluster.ready_without_redis = new.cluster.ready_without_redis;
         reloaded
     }
 
@@ -49,6 +51,7 @@ impl Config {
             // The keys of a mode come with it: half of a change of mode would lock everybody out.
             ("auth", _) => self.auth.mode == new.auth.mode,
             ("api", "keys" | "keys_file") | ("log", "level") => true,
+            ("cluster", "queue_bytes_max" | "ready_without_redis") => true,
             ("limits" | "sessions" | "channels" | "namespaces" | "send", _) => true,
             _ => false,
         }
@@ -94,6 +97,19 @@ mod tests {
         assert_eq!(reload.needs_restart, ["server.reactors", "api.open", "log.format"]);
         let rest = old.reloaded(&new).reloadable_difference(&new);
         assert_eq!(rest, Reload { applied: Vec::new(), needs_restart: reload.needs_restart });
+    }
+
+    #[test]
+    fn of_the_cluster_only_what_is_this_nodes_own_changes_at_once() {
+        let (old, mut new) = (Config::default(), Config::default());
+        new.cluster.redis = Some(Secret::new("redis://h"));
+        new.cluster.lease_ms = 5_000;
+        new.cluster.queue_bytes_max = 8_192;
+        new.cluster.ready_without_redis = false;
+        let reload = old.reloadable_difference(&new);
+        assert_eq!(reload.applied, ["cluster.queue_bytes_max", "cluster.ready_without_redis"]);
+        assert_eq!(reload.needs_restart, ["cluster.redis", "cluster.lease_ms"]);
+        assert_eq!(old.reloaded(&new).reloadable_difference(&new).needs_restart, reload.needs_restart);
     }
 
     #[test]

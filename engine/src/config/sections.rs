@@ -256,7 +256,25 @@ section! {
 section! {
     /// `[cluster]`: other nodes.
     pub struct ClusterConfig {
-        /// URL of the Redis that joins nodes; this release runs a single node and refuses one.
-        pub redis: Option<String> = None,
+        /// URL of the Redis that joins nodes; none: this node is alone.
+        pub redis: Option<Secret> = None,
+        /// What the names of all keys and channels in Redis begin with: services that share a Redis differ in it.
+        pub prefix: String = "epush".to_owned(),
+        /// Time after which a node that is gone, and its sessions, are gone for all others, in ms.
+        pub lease_ms: u64 = 10_000,
+        /// Time that Redis may take to connect and to answer, in ms.
+        pub timeout_ms: u64 = 2_000,
+        /// Bytes of publications that may wait for Redis. A larger one is refused.
+        pub queue_bytes_max: usize = 64 * 1024 * 1024,
+        /// Time a channel stays subscribed in Redis after its last subscriber here, in ms.
+        pub linger_ms: u64 = 2_000,
+        /// Whether `/readyz` says 200 while Redis is away.
+        pub ready_without_redis: bool = true,
+        /// Certificates that Redis's is checked against, PEM; none: the system's.
+        pub ca_file: Option<PathBuf> = None,
+        /// This node's certificate for Redis, PEM.
+        pub cert_file: Option<PathBuf> = None,
+        /// Its key, PEM.
+        pub key_file: Option<PathBuf> = None,
     }
 }

@@ -21,12 +21,12 @@ use serde::Serialize;
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{Span, error, error_span, warn};
 
+use super::cluster::Way;
 use super::{Addresses, Engine, Event, Outcomes, StartError};
 use crate::acceptor::{self, Acceptor, AcceptorSetup};
 use crate::admission::AcceptLimits;
-use crate::api::{Api, ApiSetup};
+use crate::api::{Api, ApiRelay, ApiSetup, NodeState};
 use crate::auth::{Auth, AuthSetup};
-use crate::broker::Local;
 use crate::clock::Clock;
 use crate::config::{Algorithm, AuthConfig, Config, Secret, WebhookConfig};
 use crate::gauges::NodeGauges;
@@ -88,11 +88,12 @@ impl Builder {
         self.jobs.add_templates(&config).map_err(StartError::Job)?;
         let auth = Auth::load(&auth_setup(&config.auth)).map_err(StartError::Auth)?;
         let keys = config.api.read_keys().map_err(StartError::ApiKeys)?;
+        let way = Way::prepare(&config)?;
         let client = listen("server.listen", config.server.listen, config.server.backlog)?;
         let api = listen("server.api", config.server.api, config.server.backlog)?;
         let addresses = Addresses { client: client.local_addr()?, api: api.local_addr()? };
 
-        let parts = Parts::new(&config)?;
+        let parts = Parts::new(&config, &way)?;
         let node = Arc::clone(&parts.node);
         // Threads that start inside write it on their lines too: two nodes may share a log.
         let _lines_of_node = error_span!("epush", node = %node.name).entered();
@@ -138,6 +139,7 @@ impl Builder {
             events,
             drained,
             threads: Vec::new(),
+            relay_threads: Vec::new(),
         };
         let settings = Arc::new(config.settings());
         let mut api_setup = Some(api_setup);
@@ -147,7 +149,7 @@ impl Builder {
                 shards: node.shards(),
                 boot: node.boot,
                 node: Arc::clone(&node.name),
-                clustered: false,
+                clustered: node.relay.is_some(),
                 settings: Arc::clone(&settings),
             };
             let setup = ReactorSetup {
@@ -162,8 +164,10 @@ impl Builder {
             let run = move || Reactor::new(setup).run();
             engine.threads.push(spawn(format!("reactor-{index}"), &outcomes, run)?);
         }
+        engine.relay_threads = way.start(&config, &node, addresses, &outcomes)?;
         // The acceptor last: whom it lets in is looked after.
         engine.threads.push(spawn("acceptor".into(), &outcomes, move || acceptor.run())?);
+        drop(engine.tell_cluster(NodeState::Ready));
         Ok(engine)
     }
 }
@@ -175,7 +179,7 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(config: &Config) -> io::Result<Self> {
+    fn new(config: &Config, way: &Way) -> io::Result<Self> {
         let shards = match config.server.reactors {
             0 => thread::available_parallelism().map_or(1, usize::from),
             reactors => reactors,
@@ -190,15 +194,20 @@ impl Parts {
         }
         // The keys of a RandomState come from the system, and that is all the randomness an engine needs.
         let boot = RandomState::new().build_hasher().finish();
+        let clock = Clock::start();
         let intake = Intake::new(config.limits.intake_bytes_max);
+        let gauges = Arc::new(NodeGauges::new(usize::from(shards)));
+        let census = way.census(&gauges, boot, config);
         let node = Node {
             name: config.server.node.clone().unwrap_or_else(|| name_of_host(boot)).into(),
             boot,
-            clock: Clock::start(),
-            broker: Box::new(Local::new(mailboxes.clone(), intake.clone())),
+            clock,
+            broker: way.broker((&mailboxes, &intake), &census, clock),
+            relay: way.front.clone(),
+            census,
             reactors: mailboxes,
             intake,
-            gauges: Arc::new(NodeGauges::new(usize::from(shards))),
+            gauges,
             stopped: AtomicBool::new(false),
             published: AtomicU64::new(0),
         };
@@ -244,7 +253,7 @@ fn check_descriptors(config: &Config) -> u64 {
 }
 
 /// Starts a thread that tells when it ends otherwise than it should.
-fn spawn(
+pub(super) fn spawn(
     name: String,
     outcomes: &Arc<Outcomes>,
     run: impl FnOnce() -> io::Result<()> + Send + 'static,
@@ -293,6 +302,12 @@ fn api_setup(config: &Config, node: &Node, addresses: Addresses, keys: &[Secret]
         idempotency_ms: config.api.idempotency_seconds.saturating_mul(1_000),
         schedules_max: config.api.schedules_max,
         gauges: Arc::clone(&node.gauges),
+        census: node.census.clone(),
+        relay: node.relay.as_ref().map(|relay| ApiRelay {
+            figures: Arc::clone(&relay.figures),
+            queue: relay.queue.clone(),
+            ready_without_redis: config.cluster.ready_without_redis,
+        }),
     }
 }
 

@@ -21,6 +21,8 @@ pub enum StartError {
     ApiKeys(io::Error),
     /// The worker pool cannot start.
     Webhook(WebhookError),
+    /// The URL of Redis, or a certificate for it, cannot be used.
+    Relay(String),
     /// An address cannot be listened on.
     Listen {
         /// The config key.
@@ -38,7 +40,10 @@ impl StartError {
     /// Whether the configuration is at fault, and not the machine.
     #[must_use]
     pub const fn is_usage(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::Job(_) | Self::Auth(_) | Self::ApiKeys(_) | Self::Webhook(_))
+        matches!(
+            self,
+            Self::Config(_) | Self::Job(_) | Self::Auth(_) | Self::ApiKeys(_) | Self::Webhook(_) | Self::Relay(_)
+        )
     }
 }
 
@@ -46,7 +51,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(errors) => write!(out, "{errors}"),
-            Self::Job(why) => out.write_str(why),
+            Self::Job(why) | Self::Relay(why) => out.write_str(why),
             Self::Auth(error) => write!(out, "{error}"),
             Self::ApiKeys(error) => write!(out, "{error}"),
             Self::Webhook(error) => write!(out, "{error}"),

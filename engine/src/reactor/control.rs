@@ -6,9 +6,11 @@ use epush_core::mail::{Mail, Question, Report};
 use epush_core::message::UserName;
 use epush_core::registry::home;
 
+use super::Change;
 use super::run::Reactor;
-use crate::api::ApiAction;
+use crate::api::{ApiAction, NodeState};
 use crate::engine::Event;
+use crate::relay::Order;
 use crate::webhook::{Fetch, Fetched};
 
 impl Reactor {
@@ -23,6 +25,12 @@ impl Reactor {
                 ApiAction::AskAll { question, asker } => self.ask_all(question, asker),
                 ApiAction::AskHome { user, question, asker } => self.ask_home(&user, question, asker),
                 ApiAction::Fetch(fetch) => self.fetch(fetch),
+                ApiAction::Cluster(call) => self.outside.node.broker.call(ShardId::API, call),
+                ApiAction::Schedule(order) => {
+                    if let Some(relay) = &self.outside.node.relay {
+                        relay.order(Order::Schedule(order));
+                    }
+                }
                 ApiAction::Drain => self.events.post(Event::DrainRequested),
             }
         }
@@ -44,6 +52,16 @@ impl Reactor {
         let schedule = fetch.schedule.clone();
         if !self.outside.webhooks.fetch(fetch) {
             self.fetched(Fetched { schedule, outcome: Err("too many calls wait for a worker".into()) });
+        }
+    }
+
+    /// A reload's part for the API.
+    pub(super) fn change(&mut self, change: Change) {
+        match (change, &mut self.api) {
+            (Change::ApiKeys(keys), Some(api)) => api.set_keys(keys),
+            (Change::ReadyWithoutRedis(ready), Some(api)) => api.set_ready_without_redis(ready),
+            (Change::Draining, Some(api)) => api.set_state(NodeState::Draining),
+            (_, None) => {}
         }
     }
 

@@ -40,7 +40,7 @@ impl Reactor {
             Effect::Publish { draft, asker } => self.publish(&draft, asker),
             Effect::Send { to, mail } => self.outside.node.post(to, mail),
             Effect::AskAll { question, asker } => self.ask_all(question, asker),
-            Effect::Cluster(call) => debug_assert!(false, "a node that is alone asks no cluster: {call:?}"),
+            Effect::Cluster(call) => self.outside.node.broker.call(self.id, call),
             Effect::Handshake(handshake) => self.handshake(handshake),
             Effect::Hello { conn, token } => self.hello(conn, token),
             Effect::Opened(conn) => self.opened(conn),
@@ -87,25 +87,34 @@ impl Reactor {
 
     /// The one publish path of this reactor: its clients' and the API's.
     pub(super) fn publish(&mut self, draft: &Draft, asker: Asker) {
-        let publication = match self.outside.node.broker.accept(draft, self.now) {
-            Ok(publication) => publication,
+        let accepted = match self.outside.node.broker.accept(draft, self.now) {
+            Ok(accepted) => accepted,
             Err(refused) => return self.refuse(asker, refusal_of(refused)),
         };
+        let relayed = accepted.relayed;
         let report = (asker != Asker::Nobody).then(|| {
-            let ticket = self.shard.expect(asker, usize::from(self.outside.node.shards()));
+            // One part more: whether the cluster took it.
+            let ticket = self.shard.expect(asker, usize::from(self.outside.node.shards()) + 1);
             Report { shard: self.id, ticket }
         });
-        self.outside.node.broker.spread(Some(self.id), &publication, report);
+        let publication = self.outside.node.broker.spread(Some(self.id), accepted, report);
         if let Some(api) = &mut self.api {
             api.observe(&publication);
         }
         self.shard.handle_mail(self.now, Mail::Publish { publication, report });
+        if let Some(Report { ticket, .. }) = report {
+            let answer = Answer::Delivered { sessions: 0, relayed };
+            self.shard.handle_mail(self.now, Mail::Answer { ticket, answer });
+        }
     }
 
     pub(super) fn ask_all(&mut self, question: ShardQuestion, asker: Asker) {
         let node = &self.outside.node;
-        let ticket = self.shard.expect(asker, usize::from(node.shards()));
+        let others = usize::from(node.relay.is_some() && !matches!(question, ShardQuestion::Counters));
+        let ticket = self.shard.expect(asker, usize::from(node.shards()) + others);
         let report = Report { shard: self.id, ticket };
+        let asked = node.broker.ask_others(&question, report);
+        debug_assert_eq!(asked, others == 1, "a part is expected exactly when one will come");
         for (index, reactor) in node.reactors.iter().enumerate() {
             if index != usize::from(self.id.0) {
                 reactor.post(super::Post::Mail(Mail::Ask { question: question.clone(), report }));

@@ -28,6 +28,7 @@ use epush_core::shard::Door;
 use mio::net::TcpStream;
 
 use crate::intake::Permit;
+use crate::relay::ScheduleNews;
 use crate::webhook::Fetched;
 
 pub use outside::Outside;
@@ -59,6 +60,8 @@ pub enum Post {
     },
     /// A document for a schedule.
     Fetched(Fetched),
+    /// About the cluster's schedules, for the control API.
+    Schedules(ScheduleNews),
     /// Something that changes while the node runs.
     Change(Change),
     /// End, after this turn.
@@ -70,4 +73,8 @@ pub enum Post {
 pub enum Change {
     /// Other keys for the control API.
     ApiKeys(Vec<Box<str>>),
+    /// Whether `/readyz` says 200 while Redis is away.
+    ReadyWithoutRedis(bool),
+    /// A drain is about to begin.
+    Draining,
 }

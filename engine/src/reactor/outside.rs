@@ -176,7 +176,12 @@ impl Outside {
     /// # Errors
     /// When the closure panics.
     pub fn render(&self, job: &str, call: &JobCall<'_>) -> Result<Option<Box<RawValue>>, HandlerError> {
-        let around = Surroundings { node: &self.node.name, online: self.node.gauges.sessions() as u64 };
+        let node = &self.node;
+        let around = Surroundings {
+            node: &node.name,
+            online_node: node.gauges.sessions() as u64,
+            online_cluster: node.census.counts(node.clock.now()).sessions,
+        };
         self.guard(job, Some(call.session), || self.jobs.render(job, call, around))
     }
 

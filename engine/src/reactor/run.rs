@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use epush_core::close::CloseReason;
 use epush_core::id::{ConnId, ShardId};
-use epush_core::mail::Mail;
+use epush_core::mail::{Mail, Relayed};
 use epush_core::now::Now;
 use epush_core::shard::{End, Shard, ShardSetup};
 use mio::event::Event as PollEvent;
 use mio::{Events, Poll};
 
+use super::Post;
 use super::busy::Busy;
 use super::outside::Outside;
 use super::socket::{Peer, Reading, Socket, Sockets};
 use super::token::{WAKE, conn_of};
-use super::{Change, Post};
 use crate::acceptor::Note;
 use crate::api::{Api, NodeState};
 use crate::engine::Outcomes;
@@ -234,11 +234,12 @@ impl Reactor {
                 drop(permit);
             }
             Post::Fetched(fetched) => self.fetched(fetched),
-            Post::Change(Change::ApiKeys(keys)) => {
+            Post::Schedules(news) => {
                 if let Some(api) = &mut self.api {
-                    api.set_keys(keys);
+                    api.handle_schedules(self.now, news);
                 }
             }
+            Post::Change(change) => self.change(change),
             Post::Stop => self.stopping = true,
         }
     }
@@ -247,6 +248,13 @@ impl Reactor {
     fn look_at(&mut self, mail: &Mail) {
         match (mail, &mut self.api) {
             (Mail::Publish { publication, .. }, Some(api)) => api.observe(publication),
+            (Mail::Relayed(relayed), Some(api)) => {
+                for item in relayed.iter() {
+                    if let Relayed::Publication(publication) = item {
+                        api.observe(publication);
+                    }
+                }
+            }
             (Mail::Drain { .. }, api) => {
                 self.draining = Draining::UnderWay;
                 if let Some(api) = api {

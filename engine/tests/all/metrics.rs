@@ -1,6 +1,9 @@
 //! Every name of the contract is on the page, and the numbers move with what happens.
 
-use crate::support::{Node, json, until};
+use std::collections::BTreeSet;
+
+use crate::support::tools::repository_file;
+use crate::support::{Node, Value, json, until};
 
 #[test]
 fn every_metric_of_the_contract_is_there() {
@@ -31,6 +34,18 @@ fn every_metric_of_the_contract_is_there() {
         "epush_relay_in_total ",
         "epush_relay_out_total ",
         "epush_relay_lost_total ",
+        "epush_relay_dropped_total ",
+        "epush_relay_duplicates_total ",
+        "epush_relay_skipped_total{reason=\"version\"} ",
+        "epush_relay_queue_bytes ",
+        "epush_relay_queue_messages ",
+        "epush_relay_channels ",
+        "epush_relay_connects_total ",
+        "epush_relay_round_trip_seconds_count ",
+        "epush_relay_lag_seconds_count ",
+        "epush_cluster_nodes ",
+        "epush_cluster_connections ",
+        "epush_cluster_users ",
         "process_resident_memory_bytes ",
         "process_open_fds ",
         "process_max_fds ",
@@ -40,6 +55,20 @@ fn every_metric_of_the_contract_is_there() {
     for line in page.lines().filter(|line| !line.starts_with('#')) {
         let value = line.rsplit_once(' ').and_then(|(_, value)| value.parse::<f64>().ok());
         assert!(value.is_some_and(|value| value >= 0.0), "{line}");
+    }
+}
+
+#[test]
+fn the_dashboard_asks_for_metrics_that_there_are() {
+    let dashboard = std::fs::read_to_string(repository_file("config/grafana-relay.json")).expect("readable");
+    serde_json::from_str::<Value>(&dashboard).expect("JSON");
+    let page = Node::plain().get("/metrics").text();
+    let is_name = |letter: char| letter.is_ascii_lowercase() || letter == '_';
+    let asked: BTreeSet<&str> =
+        dashboard.split(|letter| !is_name(letter)).filter(|word| word.starts_with("epush_")).collect();
+    assert!(asked.len() > 15, "only {asked:?}");
+    for name in asked {
+        assert!(page.lines().any(|line| line.starts_with(name)), "no {name} in\n{page}");
     }
 }
 

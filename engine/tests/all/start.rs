@@ -2,11 +2,11 @@
 
 use std::net::TcpListener;
 
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Signal, getrlimit};
 
 use crate::support::node::{Node, run_epush};
 use crate::support::tools::repository_file;
-use crate::support::{Client, json};
+use crate::support::{Client, json, until};
 
 #[test]
 fn the_ready_line_names_the_node_and_both_listeners() {
@@ -82,10 +82,43 @@ fn bad_usage_and_a_bad_config_end_with_2() {
 }
 
 #[test]
-fn a_cluster_is_refused_in_this_release() {
-    let ended = Node::setup("").args(&["--redis", "redis://127.0.0.1:1"]).run();
+fn a_redis_that_is_away_keeps_nobody_from_starting_and_its_password_is_told_to_nobody() {
+    let url = "redis://epush:hunter2@127.0.0.1:1";
+    let node = Node::setup("").args(&["--redis", url, "--log", "trace"]).start();
+    let mut api = node.api();
+    assert_eq!(api.get("/readyz").status, 200);
+    assert_eq!(node.push(&json!({"to": {"all": true}, "data": 1}))["relayed"], false);
+    assert_eq!(api.get("/v1/online").json()["relay"], "down");
+    assert_eq!(node.metric("epush_relay_up"), 0.0);
+    let metrics = api.get("/metrics");
+    for told in [node.log(), metrics.text().to_owned(), api.get("/v1/nodes").text().to_owned()] {
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
+fn a_node_that_must_have_redis_is_not_ready_without_it() {
+    let config = "[cluster]\nredis = \"redis://127.0.0.1:1\"\nready_without_redis = ";
+    let node = Node::setup(&format!("{config}false\n")).start();
+    let reply = node.get("/readyz");
+    assert_eq!((reply.status, reply.text().trim()), (503, "redis"));
+    assert_eq!(node.get("/healthz").status, 200);
+    node.rewrite(&format!("{config}true\n"));
+    node.signal(Signal::HUP);
+    until("the new configuration", || node.get("/readyz").status == 200);
+}
+
+#[test]
+fn a_redis_that_cannot_be_used_is_bad_usage() {
+    for redis in ["http://epush:hunter2@127.0.0.1:1", "redis://epush:hunter2@127.0.0.1:none", "hunter2"] {
+        let ended = Node::setup("").args(&["--redis", redis]).run();
+        assert_eq!(ended.code, Some(2), "{redis}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+    }
+    let certificate = "[cluster]\nredis = \"rediss://127.0.0.1:1\"\nca_file = \"/no/such/file.pem\"\n";
+    let ended = Node::setup(certificate).run();
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
-    assert!(ended.stderr.contains("single node"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("/no/such/file.pem"), "{}", ended.stderr);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use epush_core::counters::Counters;
-use epush_core::id::{SessionRef, ShardId};
+use epush_core::id::{SessionId, SessionRef, ShardId};
 use epush_core::mail::{MuteChange, SessionInfo};
 use epush_core::message::{ChannelName, Target};
 use epush_core::shard::Gauges;
@@ -13,7 +13,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::gauges::NodeGauges;
+use crate::relay::Census;
+use crate::webhook::Fetched;
 
+mod cluster;
 mod nodes;
 mod push;
 mod schedules;
@@ -57,6 +60,8 @@ impl Bench {
             idempotency_ms: 60_000,
             schedules_max: 3,
             gauges: Arc::clone(&gauges),
+            census: Census::alone(Arc::clone(&gauges)),
+            relay: None,
         };
         change(&mut setup);
         Self { api: Api::new(setup), now: Now { monotonic_us: 0, unix_ms: 1_000 }, gauges }

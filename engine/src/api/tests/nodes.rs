@@ -1,7 +1,6 @@
 //! Users, channels, the node and its metrics.
 
 use super::*;
-use epush_core::id::SessionId;
 use epush_core::page::{ChannelCount, ChannelPage};
 
 #[test]
@@ -10,18 +9,17 @@ fn a_users_sessions_are_shown_with_node_session_since_and_remote() {
     bench.send(1, "GET", "/v1/users/42", "");
     let (question, asker) = bench.asked_all();
     assert!(matches!(question, Question::User(user) if user.as_str() == "42"));
-    let session = SessionRef { shard: ShardId(1), conn: conn(9) };
-    let remote = "192.0.2.1".parse().expect("address");
-    bench.answer(
-        &asker,
-        Answer::Sessions(vec![SessionInfo {
-            node: "n1".into(),
-            session: SessionId { boot: 0xb0, at: session },
-            since_unix_ms: 77,
-            remote,
-        }]),
-    );
-    let expected = json!({"user":"42","sessions":[{"node":"n1","session":"b0-1-9-0","since":77,"remote":"192.0.2.1"}]});
+    let at = SessionRef { shard: ShardId(1), conn: conn(9) };
+    let info = |node: &str, boot, since_unix_ms, remote: &str| SessionInfo {
+        node: node.into(),
+        session: SessionId { boot, at },
+        since_unix_ms,
+        remote: remote.parse().expect("address"),
+    };
+    bench.answer(&asker, Answer::Sessions(vec![info("n1", 0xb0, 77, "192.0.2.1"), info("n2", 0xb1, 78, "::1")]));
+    let expected = json!({"user":"42","sessions":[
+        {"node":"n1","session":"b0-1-9-0","since":77,"remote":"192.0.2.1"},
+        {"node":"n2","session":"b1-1-9-0","since":78,"remote":"::1"}]});
     assert_eq!(body(&bench.response(1)), expected);
     assert_eq!(bench.call("GET", &format!("/v1/users/{}", "x".repeat(257)), "").status, 400);
 }
@@ -56,10 +54,11 @@ fn muted_types_are_read_from_and_replaced_at_the_users_home() {
 }
 
 fn channels(names: &[(&str, u64)]) -> Answer {
-    let channels = names
-        .iter()
-        .map(|(name, n)| ChannelCount { name: ChannelName::parse(name).expect("valid"), here: *n, elsewhere: 0 })
-        .collect();
+    let channel = |(name, here): &(&str, u64)| {
+        let name = ChannelName::parse(name).expect("valid");
+        ChannelCount { name, here: *here, elsewhere: 0 }
+    };
+    let channels = names.iter().map(channel).collect();
     Answer::Channels(ChannelPage { channels, more: false })
 }
 
@@ -114,7 +113,7 @@ fn online_and_nodes_show_the_gauges() {
     let expected = json!({"node":{"connections":7,"users":3},"cluster":{"connections":7,"users":3,"nodes":1}});
     assert_eq!(body(&bench.call("GET", "/v1/online", "")), expected);
     let expected = json!({"nodes":[{"name":"n1","address":"127.0.0.1:7000","api":"127.0.0.1:7001","version":"1.2.3",
-        "state":"ready","since":1_000,"uptime_ms":5_000,"connections":7,"users":3}]});
+        "state":"ready","since":1_000,"uptime_ms":5_000,"connections":7,"users":3,"synced":true}]});
     assert_eq!(body(&bench.call("GET", "/v1/nodes", "")), expected);
 }
 

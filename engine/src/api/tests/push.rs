@@ -20,6 +20,19 @@ fn a_push_is_published_and_its_count_is_the_reply() {
 }
 
 #[test]
+fn a_push_the_cluster_took_says_so_and_so_do_its_repeats() {
+    let mut bench = Bench::new();
+    bench.send(1, "POST", "/v1/push", KEYED);
+    let (_, asker) = bench.published();
+    bench.send(2, "POST", "/v1/push", KEYED);
+    bench.answer(&asker, Answer::Delivered { sessions: 0, relayed: true });
+    for caller in [1, 2] {
+        assert_eq!(body(&bench.response(caller))["relayed"], true);
+    }
+    assert_eq!(body(&bench.call("POST", "/v1/push", KEYED))["relayed"], true);
+}
+
+#[test]
 fn a_full_intake_is_503_with_a_time_to_come_back() {
     let mut bench = Bench::new();
     bench.send(1, "POST", "/v1/push", PUSH);

@@ -8,6 +8,7 @@ use crate::config::path::KeyPath;
 use crate::config::sections::Config;
 use crate::config::template;
 use crate::config::value::Secret;
+use crate::relay::RedisUrl;
 
 /// The longest time-out and interval: the timer wheel holds days, and more than one is a slip of the unit.
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -22,7 +23,7 @@ const BODY_BYTES_MAX: i64 = 64 * 1024 * 1024;
 const ANY: i64 = i64::MAX;
 
 /// Smallest and largest value of each number that has such.
-const RANGES: [(&str, i64, i64); 35] = [
+const RANGES: [(&str, i64, i64); 39] = [
     // A shard is numbered with 16 bits, and nobody has more cores than this.
     ("server.reactors", 0, 1_024),
     // listen(2) takes an int and the kernel cuts it to net.core.somaxconn, which is 16 bits in practice.
@@ -63,10 +64,18 @@ const RANGES: [(&str, i64, i64); 35] = [
     ("sessions.close_timeout_ms", 1, DAY_MS),
     ("send.users_max", 1, USERS_PER_PUSH_MAX as i64),
     ("drain.seconds", 0, DAY_MS / 1_000),
+    // A lease is renewed ten times in its life, and each of those is a round trip.
+    ("cluster.lease_ms", 1_000, DAY_MS),
+    ("cluster.timeout_ms", 10, 60_000),
+    ("cluster.queue_bytes_max", 4 * 1024, ANY),
+    ("cluster.linger_ms", 0, DAY_MS),
 ];
 
 /// Paths of the client listener that are, or will be, something else.
 const TAKEN_PATHS: [&str; 5] = ["/echo", "/healthz", "/events", "/socket.io", "/stomp"];
+
+/// The prefix stands in every key, and in the name of every channel that is published to.
+const PREFIX_BYTES_MAX: usize = 64;
 
 /// Letters of a node's name: it stands in metrics labels, log lines and keys of a cluster.
 const NODE_NAME_BYTES_MAX: usize = 64;
@@ -79,9 +88,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     channels(config, findings);
     send(config, findings);
     jobs(config, findings);
-    if config.cluster.redis.is_some() {
-        findings.error("cluster.redis", "this release runs a single node");
-    }
+    cluster(config, findings);
 }
 
 fn number(config: &Config, key: &str, min: i64, max: i64, findings: &mut Findings) {
@@ -204,6 +211,17 @@ fn jobs(config: &Config, findings: &mut Findings) {
         if let Err(why) = template::check(&job.template) {
             findings.error(format!("jobs.{name}.template"), why);
         }
+    }
+}
+
+fn cluster(config: &Config, findings: &mut Findings) {
+    let cluster = &config.cluster;
+    if let Some(Err(why)) = cluster.redis.as_ref().map(|url| RedisUrl::parse(url.expose())) {
+        findings.error("cluster.redis", why.to_string());
+    }
+    // No braces: what stands between those decides the slot of a key.
+    if cluster.prefix.len() > PREFIX_BYTES_MAX || !is_made_of(&cluster.prefix, b"._-:") {
+        findings.error("cluster.prefix", format!("must be 1 to {PREFIX_BYTES_MAX} letters, digits and any of ._-:"));
     }
 }
 

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use super::Findings;
-use crate::config::sections::{AuthConfig, Config};
+use crate::config::sections::{AuthConfig, ClusterConfig, Config};
 use crate::config::words::{Algorithm, AuthMode};
+use crate::relay::RedisUrl;
 
 /// RFC 7518 §3.2: a key for HS256 has at least as many bytes as its hash.
 const HS256_SECRET_BYTES_MIN: usize = 32;
@@ -17,6 +18,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         findings.error("auth.mode", "\"webhook\" needs webhook.handshake_url");
     }
     intake(config, findings);
+    cluster(&config.cluster, findings);
 }
 
 /// What the world can reach asks who is there, or somebody wrote down that it does not.
@@ -116,7 +118,7 @@ fn jwt(auth: &AuthConfig, findings: &mut Findings) {
     }
 }
 
-/// Whatever a listener lets in, the intake can take.
+/// Whatever a listener lets in, the intake can take, and the queue to the other nodes.
 fn intake(config: &Config, findings: &mut Findings) {
     let body = ("api.body_bytes_max", config.api.body_bytes_max);
     let message = ("limits.message_bytes_max", config.limits.message_bytes_max);
@@ -124,5 +126,23 @@ fn intake(config: &Config, findings: &mut Findings) {
     if config.limits.intake_bytes_max < bytes {
         let why = format!("is under {key}: the largest push could never be taken");
         findings.contradiction("limits.intake_bytes_max", key, why);
+    }
+    if config.cluster.redis.is_some() && config.cluster.queue_bytes_max < bytes {
+        findings.warning("cluster.queue_bytes_max", &format!("is under {key}: the largest pushes are refused"));
+    }
+}
+
+/// A certificate for Redis has a key, and there is TLS to show it in.
+fn cluster(cluster: &ClusterConfig, findings: &mut Findings) {
+    match (&cluster.cert_file, &cluster.key_file) {
+        (Some(_), None) => findings.error("cluster.cert_file", "needs cluster.key_file"),
+        (None, Some(_)) => findings.error("cluster.key_file", "needs cluster.cert_file"),
+        _ => {}
+    }
+    let url = cluster.redis.as_ref().and_then(|url| RedisUrl::parse(url.expose()).ok());
+    let files = [("cluster.ca_file", &cluster.ca_file), ("cluster.cert_file", &cluster.cert_file)];
+    let given = files.into_iter().find(|(_, file)| file.is_some());
+    if let (Some((key, _)), Some(false)) = (given, url.map(|url| url.tls)) {
+        findings.warning(key, "is of no use: cluster.redis is without TLS, which rediss:// has");
     }
 }

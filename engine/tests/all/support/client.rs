@@ -134,13 +134,15 @@ impl Client {
         if let Some(position) = self.early.iter().position(|frame| frame["id"] == id && frame["op"] != "message") {
             return self.early.remove(position).expect("it was found");
         }
-        loop {
+        // Pushes may come all the time.
+        within("an answer", || {
             let frame = self.read_frame();
             if frame["id"] == id && frame["op"] != "message" {
-                return frame;
+                return Some(frame);
             }
             self.early.push_back(frame);
-        }
+            None
+        })
     }
 
     /// [`Client::call`], and the answer must be `ok`.
@@ -194,12 +196,7 @@ impl Client {
 
     /// `goodbye` with the code and reason, then the close frame with the same code.
     pub fn expect_goodbye(&mut self, code: u16, reason: &str) -> Value {
-        let goodbye = loop {
-            let frame = self.next();
-            if frame["op"] == "goodbye" {
-                break frame;
-            }
-        };
+        let goodbye = within("a goodbye", || Some(self.next()).filter(|frame| frame["op"] == "goodbye"));
         assert_eq!((&goodbye["code"], &goodbye["reason"]), (&json!(code), &json!(reason)), "{goodbye}");
         assert_eq!(self.expect_close(), code);
         goodbye
@@ -213,14 +210,24 @@ impl Client {
         })
     }
 
+    /// Waits for the end of the connection, whether anybody says so in a close frame or not; frames before it are
+    /// thrown away. False: it goes on.
+    pub fn is_cut_off(&mut self) -> bool {
+        within("the end of the connection", || match self.socket.read() {
+            Ok(Message::Close(_)) => Some(true),
+            Ok(_) => None,
+            Err(Error::Io(why)) if why.kind() == ErrorKind::Interrupted => None,
+            Err(Error::Io(why)) if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Some(false),
+            Err(_) => Some(true),
+        })
+    }
+
     /// The next text or binary message, as it came.
     pub fn read_message(&mut self) -> Message {
-        loop {
-            let message = self.read();
-            if !matches!(message, Message::Ping(_) | Message::Pong(_)) {
-                return message;
-            }
-        }
+        // Pings come all the time, and sooner than the socket's own deadline.
+        within("a message", || {
+            Some(self.read()).filter(|message| !matches!(message, Message::Ping(_) | Message::Pong(_)))
+        })
     }
 
     /// Closes from this side and waits for the other's close frame.

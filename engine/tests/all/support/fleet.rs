@@ -34,6 +34,8 @@ pub struct Member {
     /// Bytes of a head or frame that is not whole yet.
     partial: Vec<u8>,
     upgraded: bool,
+    /// Its place in the fleet, which ends its user's name.
+    pub index: usize,
     pub subscribed: bool,
     /// The number the next message must have.
     pub next: u64,
@@ -43,6 +45,11 @@ pub struct Member {
 impl Fleet {
     /// Connects `count` users, each subscribed to `channel`.
     pub fn connect(address: SocketAddr, count: usize, channel: &str) -> Self {
+        Self::connect_as(address, count, channel, "user")
+    }
+
+    /// The same, with users of the names `{prefix}-0`, `{prefix}-1` and so on.
+    pub fn connect_as(address: SocketAddr, count: usize, channel: &str, prefix: &str) -> Self {
         let mut fleet = Self {
             poll: Poll::new().expect("epoll"),
             events: Events::with_capacity(1024),
@@ -57,7 +64,7 @@ impl Fleet {
             let mut stream = TcpStream::from_std(stream);
             let interest = Interest::READABLE;
             fleet.poll.registry().register(&mut stream, Token(index), interest).expect("room in epoll");
-            let mut hello = upgrade_request(&format!("/msg/user-{index}"), "").into_bytes();
+            let mut hello = upgrade_request(&format!("/msg/{prefix}-{index}"), "").into_bytes();
             hello.extend_from_slice(&subscribe);
             stream.write_all(&hello).expect("an empty socket buffer takes a few hundred bytes");
             let partial = Vec::new();
@@ -65,11 +72,12 @@ impl Fleet {
                 stream,
                 partial,
                 upgraded: false,
+                index,
                 subscribed: false,
                 next: 0,
                 close_code: None,
             });
-            if index % WAVE == WAVE - 1 {
+            if index % WAVE == WAVE - 1 || index + 1 == count {
                 fleet.run_until(POLL_TIMEOUT, "a wave is in", |member| member.subscribed);
             }
         }

@@ -1,11 +1,11 @@
 //! An nginx in front of a node, on the configuration that ships.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::ports::free_port;
 use super::tools::{repository_file, succeeds, tool};
 use super::{Node, until};
 
@@ -19,15 +19,23 @@ pub struct Nginx {
 impl Nginx {
     /// Renders `config/nginx.conf` with the node's port and one of its own.
     pub fn in_front_of(node: &Node) -> Self {
+        let shipped = Shipped::read("config/nginx.conf");
+        Self::on(shipped.replace("server 127.0.0.1:7000;", &format!("server {};", node.clients)))
+    }
+
+    /// Renders `config/nginx-cluster.conf` with three nodes' ports and one of its own.
+    pub fn in_front_of_all(nodes: [&Node; 3]) -> Self {
+        let mut shipped = Shipped::read("config/nginx-cluster.conf");
+        for (name, node) in ["10.0.0.1", "10.0.0.2", "10.0.0.3"].into_iter().zip(nodes) {
+            shipped = shipped.replace(&format!("server {name}:7000 "), &format!("server {} ", node.clients));
+        }
+        Self::on(shipped)
+    }
+
+    fn on(shipped: Shipped) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
-        let shipped = std::fs::read_to_string(repository_file("config/nginx.conf")).expect("config/nginx.conf");
-        let replace = |text: String, from: &str, to: &str| {
-            assert!(text.contains(from), "config/nginx.conf has no {from:?}");
-            text.replace(from, to)
-        };
-        let site = replace(shipped, "server 127.0.0.1:7000;", &format!("server {};", node.clients));
-        let site = replace(site, "listen 80;", &format!("listen 127.0.0.1:{port};"));
+        let site = shipped.replace("listen 80;", &format!("listen 127.0.0.1:{port};")).text;
         std::fs::write(dir.path().join("epush.conf"), site).expect("writable");
         let here = dir.path().display();
         // What Debian's own nginx.conf puts around a site, with every path in the temporary directory.
@@ -66,13 +74,19 @@ impl Drop for Nginx {
     }
 }
 
-/// A port to listen on.
-///
-/// Below those the kernel gives out by itself (`net.ipv4.ip_local_port_range`): between our look and nginx's bind, one of
-/// those could go to any of the connections other tests open.
-fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let of_this_process = 20_000 + (std::process::id() % 100) as u16 * 100;
-    let ports = std::iter::repeat_with(|| of_this_process + NEXT.fetch_add(1, Ordering::Relaxed) % 100);
-    ports.take(100).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
+/// A file of `config/`, on its way to one that runs here.
+struct Shipped {
+    file: &'static str,
+    text: String,
+}
+
+impl Shipped {
+    fn read(file: &'static str) -> Self {
+        Self { file, text: std::fs::read_to_string(repository_file(file)).expect("a file of the repository") }
+    }
+
+    fn replace(self, from: &str, to: &str) -> Self {
+        assert!(self.text.contains(from), "{} has no {from:?}", self.file);
+        Self { text: self.text.replace(from, to), ..self }
+    }
 }

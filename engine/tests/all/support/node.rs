@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
 use super::client::Client;
-use super::deadline::PATIENCE;
+use super::deadline::{PATIENCE, stop_process};
 use super::http::{Api, Reply};
 use super::{Raw, Value};
 
@@ -130,6 +130,11 @@ impl Node {
 
     pub fn signal(&self, signal: Signal) {
         kill_process(pid_of(&self.child), signal).expect("the node runs");
+    }
+
+    /// SIGSTOP. SIGCONT lets it go on.
+    pub fn hang(&self) {
+        stop_process(pid_of(&self.child));
     }
 
     /// Resident memory, in bytes.
