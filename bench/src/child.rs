@@ -67,12 +67,7 @@ impl Child {
     /// # Errors
     /// When it has ended.
     pub fn cpu_ns(&self) -> io::Result<u64> {
-        let mut ns = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.id()))? {
-            let schedstat = fs::read_to_string(task?.path().join("schedstat"))?;
-            ns += schedstat.split(' ').next().and_then(|ran| ran.parse::<u64>().ok()).unwrap_or_default();
-        }
-        Ok(ns)
+        cpu_ns(self.id())
     }
 
     /// Its memory by kind (`Rss`, `Pss`, `Anonymous`, …), in bytes.
@@ -95,6 +90,19 @@ impl Drop for Child {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Nanoseconds the living threads of a process have run, in user space and in the kernel.
+///
+/// # Errors
+/// When it has ended.
+pub fn cpu_ns(process: u32) -> io::Result<u64> {
+    let mut ns = 0;
+    for task in fs::read_dir(format!("/proc/{process}/task"))? {
+        let schedstat = fs::read_to_string(task?.path().join("schedstat"))?;
+        ns += schedstat.split(' ').next().and_then(|ran| ran.parse::<u64>().ok()).unwrap_or_default();
+    }
+    Ok(ns)
 }
 
 /// The other side: does what each line says and prints the answer, until the input ends.
