@@ -95,6 +95,7 @@ impl Outward {
         }
         let entry = Entry { session: self.session_id(session), order: 0, since_unix_ms, remote };
         let close = self.close_replaced();
+        self.directory.roster.told(&user);
         let call = self.calls.sign_in(&user, &entry, self.setup.per_user, &close);
         self.send(call, Then::SignedIn { user, session });
     }

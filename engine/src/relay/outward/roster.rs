@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of Redis.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use epush_core::id::SessionRef;
@@ -17,10 +17,10 @@ pub struct Roster {
     keys: Keys,
     /// Invariant: every entry has seats, or is dirty.
     users: HashMap<UserName, Entry>,
-    /// Users whose place in the directory may differ from what is here, oldest first.
+    /// Users whose place in the directory may differ from what is here.
     ///
-    /// Invariant: each user whose entry is dirty once, in its partition; nobody else.
-    dirty: Vec<VecDeque<UserName>>,
+    /// Invariant: each user whose entry is dirty, in its partition; nobody else.
+    dirty: Vec<BTreeSet<UserName>>,
     /// Users with seats, by partition.
     here: Vec<usize>,
     /// The partition that is looked at first, so that each has its turn.
@@ -45,6 +45,8 @@ struct Entry {
     seats: Vec<Seat>,
     mutes: Option<Mutes>,
     is_dirty: bool,
+    /// Whether the directory may have been told of the user.
+    is_told: bool,
 }
 
 impl Roster {
@@ -53,7 +55,7 @@ impl Roster {
         Self {
             keys,
             users: HashMap::new(),
-            dirty: (0..PARTITIONS).map(|_| VecDeque::new()).collect(),
+            dirty: (0..PARTITIONS).map(|_| BTreeSet::new()).collect(),
             here: vec![0; usize::from(PARTITIONS)],
             next: 0,
         }
@@ -81,15 +83,25 @@ impl Roster {
         }
     }
 
-    /// The session is gone.
-    pub fn sign_out(&mut self, user: &UserName, session: SessionRef) {
+    /// The directory is being told of the user.
+    pub fn told(&mut self, user: &UserName) {
         if let Some(entry) = self.users.get_mut(user) {
-            let had = !entry.seats.is_empty();
-            entry.seats.retain(|seat| seat.session != session);
-            let left = had && entry.seats.is_empty();
-            self.here[usize::from(self.keys.partition(user))] -= usize::from(left);
-            self.tidy(user);
+            entry.is_told = true;
         }
+    }
+
+    /// The session is gone. Who came and went without the directory being told is forgotten: an outage may be long.
+    pub fn sign_out(&mut self, user: &UserName, session: SessionRef) {
+        let Some(entry) = self.users.get_mut(user) else { return };
+        let had = !entry.seats.is_empty();
+        entry.seats.retain(|seat| seat.session != session);
+        let partition = usize::from(self.keys.partition(user));
+        self.here[partition] -= usize::from(had && entry.seats.is_empty());
+        if entry.seats.is_empty() && !entry.is_told {
+            entry.is_dirty = false;
+            self.dirty[partition].remove(user);
+        }
+        self.tidy(user);
     }
 
     /// Whether the user has a session here.
@@ -119,10 +131,10 @@ impl Roster {
     /// What the directory has of the user may be wrong.
     pub fn mark(&mut self, user: &UserName) {
         let entry = self.users.entry(user.clone()).or_default();
-        if !entry.is_dirty {
-            entry.is_dirty = true;
-            self.dirty[usize::from(self.keys.partition(user))].push_back(user.clone());
-        }
+        // Whoever is not here can only be wrong there.
+        entry.is_told |= entry.seats.is_empty();
+        entry.is_dirty = true;
+        self.dirty[usize::from(self.keys.partition(user))].insert(user.clone());
     }
 
     /// What the directory has of anybody may be wrong.
@@ -130,19 +142,19 @@ impl Roster {
         for (user, entry) in &mut self.users {
             if !entry.is_dirty {
                 entry.is_dirty = true;
-                self.dirty[usize::from(self.keys.partition(user))].push_back(user.clone());
+                self.dirty[usize::from(self.keys.partition(user))].insert(user.clone());
             }
         }
     }
 
     /// Whether the directory has what is here, as far as has been said.
     pub fn is_clean(&self) -> bool {
-        self.dirty.iter().all(VecDeque::is_empty)
+        self.dirty.iter().all(BTreeSet::is_empty)
     }
 
     /// How many users the directory may be wrong about.
     pub fn dirty(&self) -> usize {
-        self.dirty.iter().map(VecDeque::len).sum()
+        self.dirty.iter().map(BTreeSet::len).sum()
     }
 
     /// Whether the directory must have users in the partition: there are some here, and nothing of it is in doubt.
@@ -160,16 +172,14 @@ impl Roster {
             }
             let partition = self.next % self.dirty.len();
             let waiting = &mut self.dirty[partition];
-            let users: Vec<UserName> = waiting.drain(..waiting.len().min(left)).collect();
+            let users: Vec<UserName> = std::iter::from_fn(|| waiting.pop_first()).take(left).collect();
             left -= users.len();
             // One that still holds some comes first next time.
             self.next = if waiting.is_empty() { partition + 1 } else { partition };
-            if waiting.is_empty() {
-                waiting.shrink_to_fit();
-            }
             for user in &users {
                 if let Some(entry) = self.users.get_mut(user) {
                     entry.is_dirty = false;
+                    entry.is_told = true;
                 }
             }
             if !users.is_empty() {
@@ -228,6 +238,7 @@ mod tests {
     fn who_left_is_remembered_until_the_directory_knows() {
         let mut roster = Roster::new(keys());
         roster.sign_in(&user(1), seat(1));
+        roster.told(&user(1));
         roster.mark(&user(1));
         roster.sign_out(&user(1), seat(1).session);
         assert!(!roster.is_here(&user(1)) && !roster.must_have(keys().partition(&user(1))));
@@ -235,6 +246,29 @@ mod tests {
         assert_eq!(roster.take_dirty(10).len(), 1);
         roster.tidy(&user(1));
         assert_eq!(roster.len(), 0);
+    }
+
+    #[test]
+    fn who_came_and_went_without_the_directory_is_forgotten() {
+        let mut roster = Roster::new(keys());
+        roster.sign_in(&user(1), seat(1));
+        roster.mark(&user(1));
+        roster.sign_in(&user(1), seat(2));
+        roster.sign_out(&user(1), seat(1).session);
+        assert!(roster.is_here(&user(1)) && roster.dirty() == 1, "the other session is to be written");
+        roster.mark(&user(1));
+        roster.sign_out(&user(1), seat(2).session);
+        assert_eq!((roster.len(), roster.dirty()), (0, 0));
+    }
+
+    #[test]
+    fn who_is_in_doubt_comes_and_goes_and_stays_in_doubt() {
+        let mut roster = Roster::new(keys());
+        roster.mark(&user(1));
+        roster.sign_in(&user(1), seat(1));
+        roster.mark(&user(1));
+        roster.sign_out(&user(1), seat(1).session);
+        assert_eq!((roster.len(), roster.dirty()), (1, 1));
     }
 
     #[test]
