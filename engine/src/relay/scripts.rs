@@ -130,17 +130,17 @@ macro_rules! lua {
     };
 }
 
-const SIGN_IN: &str = lua!(""; "directory.lua" "sign_in.lua");
+const SIGN_IN: &str = lua!(""; "clock.lua" "directory.lua" "sign_in.lua");
 const PUBLISH_USER: &str = lua!(""; "heads.lua" "publish_user.lua");
 const PUBLISH_CHANNEL: &str = lua!(""; "heads.lua" "publish_channel.lua");
-const CHANGE_MUTES: &str = lua!(""; "directory.lua" "change_mutes.lua");
-const PUT_SCHEDULE: &str = lua!(""; "schedules.lua" "put_schedule.lua");
+const CHANGE_MUTES: &str = lua!(""; "clock.lua" "directory.lua" "change_mutes.lua");
+const PUT_SCHEDULE: &str = lua!(""; "clock.lua" "schedules.lua" "put_schedule.lua");
 // These take away, or what they add is a few bytes that others depend on: they run even when Redis has no memory left.
-const SIGN_OUT: &str = lua!(" flags=allow-oom"; "directory.lua" "sign_out.lua");
-const SWEEP: &str = lua!(" flags=allow-oom"; "directory.lua" "sweep.lua");
-const KICK: &str = lua!(" flags=allow-oom"; "directory.lua" "kick.lua");
-const RENEW: &str = lua!(" flags=allow-oom"; "renew.lua");
-const REMOVE_SCHEDULE: &str = lua!(" flags=allow-oom"; "schedules.lua" "remove_schedule.lua");
+const SIGN_OUT: &str = lua!(" flags=allow-oom"; "clock.lua" "directory.lua" "sign_out.lua");
+const SWEEP: &str = lua!(" flags=allow-oom"; "clock.lua" "directory.lua" "sweep.lua");
+const KICK: &str = lua!(" flags=allow-oom"; "clock.lua" "directory.lua" "kick.lua");
+const RENEW: &str = lua!(" flags=allow-oom"; "clock.lua" "renew.lua");
+const REMOVE_SCHEDULE: &str = lua!(" flags=allow-oom"; "clock.lua" "schedules.lua" "remove_schedule.lua");
 const CLAIM: &str = lua!(" flags=allow-oom"; "claim.lua");
 
 const SOURCES: [&str; 11] = [

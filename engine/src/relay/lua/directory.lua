@@ -14,16 +14,6 @@
 local SESSION = '^(%x+)%-(%x+)%-(%x+)%-(%x+)$' -- boot, shard, index, generation
 local SWEPT_KEPT_MS = 900000 -- as long as a sender remembers its numbers
 
-local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
--- Lua writes large numbers as 1.7e+12.
-local function whole(number)
-  return string.format('%.0f', number)
-end
-
 -- The user as it is; `lives` and `count` stay as they were, for settle().
 local function read(prefix, name)
   local user = {prefix = prefix, name = name, key = prefix .. 'u:' .. name}

@@ -10,13 +10,8 @@
 -- node may sweep this incarnation, and what it signs in from now on must be written by its next one ("enroll"). A
 -- claim ends by itself: whoever has it may die.
 
-local function whole(number)
-  return string.format('%.0f', number)
-end
-
 local own, record, dead_after, claim = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = now_ms()
 local leases, dead = redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2])
 local empty = (#leases == 0 and #dead == 0) and 1 or 0
 

@@ -1,3 +1,5 @@
+//! Slots, and who owns them: by calculation, and on real servers of each form.
+
 use redis::parse_redis_value;
 
 use super::*;
