@@ -77,8 +77,6 @@ pub struct AcceptorSetup {
     pub limits: AcceptLimits,
     /// Peers that are proxies: fixed for the life of the node, so that every leaver is found where it was counted.
     pub trusted: Vec<Network>,
-    /// `SO_SNDBUF` of accepted sockets; 0: the kernel's choice.
-    pub send_buffer_bytes: usize,
     /// The sub-reactors, by shard.
     pub reactors: Vec<Mailbox<Post>>,
     /// Where accepts are counted.
@@ -135,7 +133,6 @@ struct Desk {
     admission: Admission,
     placement: Placement,
     spare: Spare,
-    send_buffer_bytes: usize,
     reactors: Vec<Mailbox<Post>>,
     gauges: Arc<NodeGauges>,
     clock: Clock,
@@ -166,7 +163,6 @@ impl Acceptor {
             admission: Admission::new(setup.limits, setup.trusted),
             placement: Placement::new(setup.reactors.len() as u16),
             spare: Spare::new(),
-            send_buffer_bytes: setup.send_buffer_bytes,
             reactors: setup.reactors,
             gauges: setup.gauges,
             clock: setup.clock,
@@ -275,8 +271,11 @@ impl<L> Gate<L> {
 impl Desk {
     /// Accepts until the backlog is empty, the turn's share is used up, or accepting has to pause.
     fn accept_turn<L: Listen>(&mut self, gate: &mut Gate<L>) {
+        if !gate.waiting {
+            return;
+        }
         let now_us = self.clock.monotonic_us();
-        if !gate.waiting || now_us < gate.pause_until_us {
+        if now_us < gate.pause_until_us {
             return;
         }
         for _ in 0..ACCEPTS_PER_TURN {
@@ -316,7 +315,6 @@ impl Desk {
             return self.refuse(stream, peer, over);
         }
         self.gauges.accepted.fetch_add(1, Relaxed);
-        prepare(&stream, self.send_buffer_bytes);
         // The API's memory (idempotency keys, schedules) lives on the first reactor, and so do its connections.
         let shard = if door == Door::Api { ShardId(0) } else { self.placement.fewest() };
         self.placement.handed_over(shard);
@@ -378,14 +376,6 @@ impl Desk {
             Note::Limits(limits) => self.admission.set_limits(limits),
             Note::Drain { .. } | Note::Stop => {}
         }
-    }
-}
-
-/// Socket options of an accepted connection. Best effort: a socket without them still works.
-fn prepare(stream: &TcpStream, send_buffer_bytes: usize) {
-    let _ = stream.set_nodelay(true);
-    if send_buffer_bytes > 0 {
-        let _ = socket2::SockRef::from(stream).set_send_buffer_size(send_buffer_bytes);
     }
 }
 

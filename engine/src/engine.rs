@@ -5,6 +5,7 @@
 mod builder;
 mod cluster;
 mod errors;
+mod listener;
 mod outcomes;
 
 use std::net::SocketAddr;

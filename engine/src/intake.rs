@@ -65,6 +65,12 @@ impl Intake {
         self.account.bytes.load(Ordering::Relaxed)
     }
 
+    /// Whether half of the bound or more is under way: what could leave should, before anybody is refused.
+    #[must_use]
+    pub fn is_half_full(&self) -> bool {
+        self.bytes() >= self.account.bytes_max.load(Ordering::Relaxed).div_ceil(2)
+    }
+
     /// Moves the bound, for reservations from now on.
     pub fn set_bytes_max(&self, bytes_max: usize) {
         self.account.bytes_max.store(bytes_max, Ordering::Relaxed);
@@ -94,6 +100,17 @@ mod tests {
         assert!(intake.reserve(60).is_ok());
         drop(second);
         assert_eq!(intake.bytes(), 0);
+    }
+
+    #[test]
+    fn it_is_half_full_at_half_of_the_bound_it_has_now() {
+        let intake = Intake::new(101);
+        let _first = intake.reserve(50).expect("fits");
+        assert!(!intake.is_half_full());
+        let _second = intake.reserve(1).expect("fits");
+        assert!(intake.is_half_full());
+        intake.set_bytes_max(103);
+        assert!(!intake.is_half_full());
     }
 
     #[test]

@@ -349,12 +349,15 @@ fn on_slow() -> impl Strategy<Value = OnSlow> {
 }
 
 fn rules() -> impl Strategy<Value = ChannelsConfig> {
-    (audience(), audience(), audience(), on_slow()).prop_map(|(subscribe, publish, presence, on_slow)| ChannelsConfig {
-        subscribe,
-        publish,
-        presence,
-        on_slow,
-    })
+    (audience(), audience(), audience(), on_slow(), 0..=1_000_u64).prop_map(
+        |(subscribe, publish, presence, on_slow, batch_ms)| ChannelsConfig {
+            subscribe,
+            publish,
+            presence,
+            on_slow,
+            batch_ms,
+        },
+    )
 }
 
 fn template() -> impl Strategy<Value = TemplateValue> {

@@ -8,13 +8,14 @@ use crate::batch::Pending;
 use crate::mail::Mutes;
 use crate::message::{ChannelName, UserName};
 use crate::named::{Named, NamedSlab};
+use crate::wheel::TimerKey;
 
 /// The channels and users of one shard.
 #[derive(Default)]
 pub struct Hub {
     channels: NamedSlab<Channel>,
     users: NamedSlab<User>,
-    /// Channels with pending messages, in the order of the first of them; may name freed slots.
+    /// Channels with pending messages whose window is over, in the order of the first of them; may name freed slots.
     pub touched_channels: Vec<u32>,
     /// Users with pending messages, likewise.
     pub touched_users: Vec<u32>,
@@ -32,6 +33,10 @@ pub struct Channel {
     pub members: Vec<u32>,
     /// Messages waiting to be fanned out.
     pub pending: Pending,
+    /// The end of the window in which they wait for more, if there is one.
+    ///
+    /// Invariant: while it is there, something is pending.
+    pub window: Option<TimerKey>,
 }
 
 /// A user with at least one session here.
@@ -104,11 +109,22 @@ impl Hub {
         self.channels.iter()
     }
 
+    /// Every channel, with its slot.
+    pub fn channels_by_slot(&self) -> impl Iterator<Item = (u32, &Channel)> {
+        self.channels.by_slot()
+    }
+
+    /// The channels whose messages wait in a window.
+    #[must_use]
+    pub fn windows(&self) -> Vec<u32> {
+        self.channels_by_slot().filter(|(_, channel)| channel.window.is_some()).map(|(slot, _)| slot).collect()
+    }
+
     /// Adds `session` to the channel; the caller keeps the subscription and calls this once per channel.
     pub fn join(&mut self, name: &ChannelName, session: u32, on_slow: Option<crate::settings::OnSlow>) -> Subscription {
         let slot = self.find_channel(name).unwrap_or_else(|| {
-            let channel = Channel { name: name.clone(), members: Vec::new(), pending: Pending::default() };
-            self.channels.insert(channel)
+            let (name, members, pending) = (name.clone(), Vec::new(), Pending::default());
+            self.channels.insert(Channel { name, members, pending, window: None })
         });
         let members = &mut self.channels[slot].members;
         members.push(session);

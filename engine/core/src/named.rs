@@ -92,6 +92,11 @@ impl<T: Named> NamedSlab<T> {
         thing
     }
 
+    /// All of them, with their slots.
+    pub fn by_slot(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.slots.iter().map(|(slot, thing)| (slot as u32, thing))
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.slots.iter().map(|(_, thing)| thing)

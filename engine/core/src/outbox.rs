@@ -91,7 +91,13 @@ impl Outbox {
     }
 
     /// Turns losses within the next write's reach into `gap` frames; returns how many. Called before every write.
+    #[inline]
     pub fn announce(&mut self) -> u64 {
+        let lost = self.head.as_ref().is_some_and(|head| head.lost() > 0);
+        if lost || self.rest.is_some() { self.announce_within_reach() } else { 0 }
+    }
+
+    fn announce_within_reach(&mut self) -> u64 {
         let mut gaps = 0;
         // The head and as many entries after it as a write may reach; a frame put in counts as one of them.
         let mut at = 0;
@@ -134,6 +140,16 @@ impl Outbox {
         }
     }
 
+    /// What the socket should take next, if that is one run of bytes: one channel's messages, as most writes are.
+    #[must_use]
+    #[inline]
+    pub fn alone(&self) -> Option<&[u8]> {
+        match &self.head {
+            Some(head) if self.rest.is_none() => Some(&head.bytes()[self.head_sent as usize..]),
+            _ => None,
+        }
+    }
+
     /// Fills `slices` with what the socket should take next; returns how many were filled.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let entries = self.head.iter().chain(self.rest.iter().flat_map(|rest| rest.iter()));
@@ -147,8 +163,23 @@ impl Outbox {
     }
 
     /// The socket took `bytes`; shared batches it took the last of go to `done`.
+    #[inline]
     pub fn advance(&mut self, bytes: usize, mut done: impl FnMut(Rc<Batch>)) {
         debug_assert!(bytes <= self.bytes());
+        if bytes == self.bytes() && self.rest.is_none() {
+            // All of the only entry, unless that is a loss: those have no bytes, and stay until they are announced.
+            if let Some(head) = self.head.take_if(|head| !head.is_gap()) {
+                (self.bytes, self.head_sent) = (0, 0);
+                if let Entry::Shared { batch, .. } = head {
+                    done(batch);
+                }
+            }
+            return;
+        }
+        self.advance_within(bytes, done);
+    }
+
+    fn advance_within(&mut self, bytes: usize, mut done: impl FnMut(Rc<Batch>)) {
         self.bytes -= u32::try_from(bytes).expect("no more than waited");
         let mut left = bytes + self.head_sent as usize;
         while let Some(head) = &self.head {

@@ -119,6 +119,8 @@ pub struct ChannelRule {
     pub presence: Audience,
     /// The slow-consumer policy, where the subscriber chose none.
     pub on_slow: OnSlow,
+    /// The window in which a channel's messages wait for one another to share a write, in ms; 0: they do not wait.
+    pub batch_ms: u64,
 }
 
 /// The rules of all channels.
@@ -159,6 +161,7 @@ impl Default for Settings {
             publish: Audience::Nobody,
             presence: Audience::Anyone,
             on_slow: OnSlow::DropOldest,
+            batch_ms: 0,
         };
         Self {
             path: "/msg".into(),

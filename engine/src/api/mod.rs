@@ -186,6 +186,12 @@ impl Api {
         self.schedules.observe(publication);
     }
 
+    /// Whether there is something to do: see [`Api::poll_action`].
+    #[inline]
+    pub fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
     /// The next thing to do. Drained after every call above.
     pub fn poll_action(&mut self) -> Option<ApiAction> {
         self.actions.pop_front()

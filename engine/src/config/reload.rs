@@ -116,7 +116,8 @@ mod tests {
     fn a_namespace_comes_and_goes_at_once() {
         let (old, mut new) = (Config::default(), Config::default());
         new.namespaces.insert("chat".into(), ChannelsConfig { publish: Audience::Users, ..Default::default() });
-        let keys = ["subscribe", "publish", "presence", "on_slow"].map(|key| format!("namespaces.chat.{key}"));
+        let keys =
+            ["subscribe", "publish", "presence", "on_slow", "batch_ms"].map(|key| format!("namespaces.chat.{key}"));
         assert_eq!(old.reloadable_difference(&new).applied, keys);
         assert_eq!(new.reloadable_difference(&old).applied, keys);
         assert_eq!(old.reloaded(&new), new);

@@ -212,6 +212,8 @@ section! {
         pub presence: Audience = Audience::Anyone,
         /// The slow-consumer policy, where the subscriber chose none.
         pub on_slow: OnSlow = OnSlow::DropOldest,
+        /// The window in which a channel's messages wait for one another to share a write, in ms; 0: they do not wait.
+        pub batch_ms: u64 = 0,
     }
 }
 

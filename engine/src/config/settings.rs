@@ -56,8 +56,8 @@ impl Config {
 
 impl ChannelsConfig {
     fn rule(&self) -> ChannelRule {
-        let Self { subscribe, publish, presence, on_slow } = *self;
-        ChannelRule { subscribe, publish, presence, on_slow }
+        let Self { subscribe, publish, presence, on_slow, batch_ms } = *self;
+        ChannelRule { subscribe, publish, presence, on_slow, batch_ms }
     }
 }
 

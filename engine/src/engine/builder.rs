@@ -5,7 +5,6 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,13 +14,12 @@ use std::thread::{self, JoinHandle};
 use arc_swap::ArcSwap;
 use epush_core::id::ShardId;
 use epush_core::shard::ShardSetup;
-use mio::net::TcpListener;
 use mio::{Poll, Waker};
 use serde::Serialize;
-use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{Span, error, error_span, warn};
 
 use super::cluster::Way;
+use super::listener::listen;
 use super::{Addresses, Engine, Event, Outcomes, StartError};
 use crate::acceptor::{self, Acceptor, AcceptorSetup};
 use crate::admission::AcceptLimits;
@@ -89,8 +87,8 @@ impl Builder {
         let auth = Auth::load(&auth_setup(&config.auth)).map_err(StartError::Auth)?;
         let keys = config.api.read_keys().map_err(StartError::ApiKeys)?;
         let way = Way::prepare(&config)?;
-        let client = listen("server.listen", config.server.listen, config.server.backlog)?;
-        let api = listen("server.api", config.server.api, config.server.backlog)?;
+        let client = listen("server.listen", config.server.listen, &config.server)?;
+        let api = listen("server.api", config.server.api, &config.server)?;
         let addresses = Addresses { client: client.local_addr()?, api: api.local_addr()? };
 
         let parts = Parts::new(&config, &way)?;
@@ -119,7 +117,6 @@ impl Builder {
             api,
             limits: accept_limits(&config),
             trusted: config.server.trusted_proxies.clone(),
-            send_buffer_bytes: config.server.send_buffer_bytes,
             reactors: node.reactors.clone(),
             gauges: Arc::clone(&node.gauges),
             clock: node.clock,
@@ -217,20 +214,6 @@ impl Parts {
 
 fn name_of_host(boot: u64) -> String {
     format!("{}-{:04x}", sys::host_name(), boot as u16)
-}
-
-/// A listening socket.
-fn listen(key: &'static str, address: SocketAddr, backlog: u32) -> Result<TcpListener, StartError> {
-    let bind = || -> io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // A restart must not wait for the connections of the node before it to leave TIME_WAIT.
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        Ok(TcpListener::from_std(socket.into()))
-    };
-    bind().map_err(|source| StartError::Listen { key, address, source })
 }
 
 /// Raises the limit on descriptors and says when the configured connections do not fit; returns the limit.

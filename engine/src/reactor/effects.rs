@@ -17,6 +17,7 @@ use super::outside::{Asked, Question};
 use super::run::Reactor;
 use super::socket::Reading;
 use crate::acceptor::Note;
+use crate::api::Api;
 use crate::broker::Refused;
 use crate::handler::{HandlerError, Session};
 use crate::jobs::JobCall;
@@ -24,7 +25,15 @@ use crate::logging::Kind;
 
 impl Reactor {
     /// Does everything the shard and the API have asked for.
+    #[inline]
     pub(super) fn settle(&mut self) {
+        // After most writes nobody asks for anything.
+        if self.shard.has_effects() || self.api.as_ref().is_some_and(Api::has_actions) {
+            self.settle_all();
+        }
+    }
+
+    fn settle_all(&mut self) {
         loop {
             while let Some(effect) = self.shard.poll_effect() {
                 self.apply(effect);

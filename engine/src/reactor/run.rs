@@ -11,7 +11,7 @@ use epush_core::close::CloseReason;
 use epush_core::id::{ConnId, ShardId};
 use epush_core::mail::{Mail, Relayed};
 use epush_core::now::Now;
-use epush_core::shard::{End, Shard, ShardSetup};
+use epush_core::shard::{Door, End, Shard, ShardSetup};
 use mio::event::Event as PollEvent;
 use mio::{Events, Poll};
 
@@ -29,7 +29,7 @@ use crate::mailbox::{Inbox, Mailbox};
 /// Mailbox posts handled per turn: bounds how long a busy publisher can keep sockets waiting.
 const MAILBOX_BUDGET: usize = 1_024;
 
-/// Sockets read per turn, one scratch buffer each: bounds how long a flood keeps timers and writes waiting.
+/// Sockets read per turn, one read each: bounds how long a flood keeps timers and writes waiting.
 const READS_PER_TURN: usize = 512;
 
 /// Bytes read per turn, give or take one buffer: a crowd of floods may send each socket's buffer full.
@@ -41,8 +41,12 @@ const BULK_WRITES_PER_TURN: usize = 512;
 /// Poll events taken per turn. What does not fit comes with the next poll.
 const EVENTS_PER_TURN: usize = 1_024;
 
-/// The read buffer all sockets of a reactor share: what a receive buffer holds on a good line.
-const SCRATCH_BYTES: usize = 64 * 1024;
+/// The read buffer all sockets of a reactor share, and what is read of a connection to the control API at once: the
+/// pushes of a batch that come in one read share their writes, and 64 of 1 KiB are more than a client's read.
+const SCRATCH_BYTES: usize = 256 * 1024;
+
+/// What is read of a client at once: what a receive buffer holds on a good line.
+const CLIENT_READ_BYTES: usize = 64 * 1024;
 
 /// Chunks of one vectored write: 64 messages in a write cost 0.07 µs each, and more gain little.
 const SLICES_PER_WRITE: usize = 64;
@@ -137,13 +141,12 @@ impl Reactor {
             self.wait(&mut events)?;
             // 2. Mailbox before sockets: a close from another shard must win over bytes already waiting here.
             self.read_mailbox();
-            // 3. Sockets, in turns: one scratch buffer each, the greedy ones back to the end of the line.
+            // 3. Sockets, in turns: one read each, the greedy ones back to the end of the line.
             self.read_sockets();
             // 4. Timers after reads: what has just been heard must not count as silence.
             self.fire_timers();
             // 5. What was published this turn, joined once per channel into batches that all subscribers share.
-            self.shard.flush(self.now);
-            self.settle();
+            self.flush();
             // 6. Writes: answers first, then fan-out in a budget.
             self.write_sockets();
             // 7. Effects were drained after every call into the shard; so none waits here.
@@ -157,8 +160,9 @@ impl Reactor {
     // --- 1 -------------------------------------------------------------------
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let patience = self.patience();
-        self.busy.sleep(self.outside.node.clock.monotonic_us());
+        let now_us = self.outside.node.clock.monotonic_us();
+        let patience = self.patience(now_us);
+        self.busy.sleep(now_us);
         match self.poll.poll(events, patience) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
             outcome => outcome?,
@@ -171,7 +175,7 @@ impl Reactor {
         Ok(())
     }
 
-    fn patience(&self) -> Option<Duration> {
+    fn patience(&self, now_us: u64) -> Option<Duration> {
         let at_once =
             !self.inbox.is_empty() || !self.readable.is_empty() || self.shard.has_writes() || self.shard.has_pending();
         if at_once {
@@ -179,7 +183,7 @@ impl Reactor {
         }
         let api = self.api.as_ref().and_then(Api::next_deadline_us);
         let due_us = [self.shard.next_deadline_us(), api, self.busy.next_look_us()].into_iter().flatten().min()?;
-        Some(Duration::from_micros(due_us.saturating_sub(self.outside.node.clock.monotonic_us())))
+        Some(Duration::from_micros(due_us.saturating_sub(now_us)))
     }
 
     fn note_event(&mut self, event: &PollEvent) {
@@ -218,12 +222,8 @@ impl Reactor {
         match post {
             Post::Adopt { stream, peer, door } => {
                 let conn = self.shard.adopt(self.now, peer, door);
-                let mut socket = Socket::new(stream, door, peer.ip());
-                let registered = socket.register(self.poll.registry(), conn);
-                self.sockets.insert(conn, socket);
-                if registered.is_err() {
-                    self.shard.handle_end(self.now, conn, End::Reset);
-                }
+                self.sockets.insert(conn, Socket::new(stream, door, peer.ip()));
+                self.readable.push_back(conn);
             }
             Post::Mail(mail) => {
                 self.look_at(&mail);
@@ -290,11 +290,16 @@ impl Reactor {
             }
             return 0;
         }
-        let outcome = socket.read(&mut self.scratch);
+        let scratch = match socket.door {
+            Door::Client => &mut self.scratch[..CLIENT_READ_BYTES],
+            Door::Api => &mut self.scratch[..],
+        };
+        let outcome = socket.read(scratch);
+        let outcome = socket.watch(self.poll.registry(), conn).and(outcome);
         // A short read leaves a stream socket empty (epoll(7)), unless the end of the stream waits behind the bytes.
         let more = match outcome {
             Ok(Some(0) | None) | Err(_) => false,
-            Ok(Some(bytes)) => bytes == self.scratch.len() || socket.peer != Peer::There,
+            Ok(Some(bytes)) => bytes == scratch.len() || socket.peer != Peer::There,
         };
         socket.reading = if more { Reading::Listed } else { Reading::Drained };
         if more {
@@ -324,9 +329,21 @@ impl Reactor {
         }
     }
 
+    // --- 5 -------------------------------------------------------------------
+
+    fn flush(&mut self) {
+        // What waits in windows is under way: nobody is refused, and nothing from other nodes lost, for its sake.
+        self.shard.allow_windows(!self.outside.node.intake.is_half_full());
+        self.shard.flush(self.now);
+        self.settle();
+    }
+
     // --- 6 -------------------------------------------------------------------
 
     fn write_sockets(&mut self) {
+        if !self.shard.has_writes() {
+            return;
+        }
         self.now = self.outside.node.clock.now();
         // The shard ends the answers of a turn itself.
         while let Some(conn) = self.shard.next_urgent() {
@@ -342,13 +359,11 @@ impl Reactor {
 
     fn write(&mut self, conn: ConnId) {
         let Some(socket) = self.sockets.find(conn) else { return };
-        let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
-        let filled = self.shard.output(conn, &mut slices);
-        let offered: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
-        if offered == 0 {
-            return;
-        }
-        let outcome = socket.write(&slices[..filled]).and_then(|taken| {
+        let (offered, outcome) = match self.shard.output_alone(conn) {
+            Some(bytes) => (bytes.len(), socket.send(bytes)),
+            None => gather(&self.shard, conn, socket),
+        };
+        let outcome = outcome.and_then(|taken| {
             if taken < offered {
                 socket.blocked(self.poll.registry(), conn)?;
             }
@@ -364,6 +379,8 @@ impl Reactor {
 
     /// Offers what was accepted to its sockets, then closes every session. Nothing is read any more, so it ends.
     fn say_goodbye(&mut self) {
+        // For good: who is read on because its outbox has room may still publish.
+        self.shard.allow_windows(false);
         self.write_out();
         for conn in self.sockets.names() {
             self.shard.handle_mail(self.now, Mail::Close { conn, reason: CloseReason::Drain });
@@ -395,6 +412,16 @@ impl Reactor {
             self.events.shard_drained();
         }
     }
+}
+
+/// Writes several runs of bytes at once; how many they have, and how many the socket took. Apart from the write of one
+/// run: to clear the slices costs as much as the rest of that.
+#[inline(never)]
+fn gather(shard: &Shard, conn: ConnId, socket: &mut Socket) -> (usize, io::Result<usize>) {
+    let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
+    let filled = shard.output(conn, &mut slices);
+    let offered = slices[..filled].iter().map(|slice| slice.len()).sum();
+    (offered, if offered == 0 { Ok(0) } else { socket.write(&slices[..filled]) })
 }
 
 fn peer_of(event: &PollEvent) -> Peer {

@@ -2,13 +2,14 @@
 //!
 //! Knows nothing of what the bytes mean.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, Shutdown};
 
 use epush_core::id::ConnId;
 use epush_core::shard::Door;
 use mio::net::TcpStream;
 use mio::{Interest, Registry};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
 use super::token::token_of;
 
@@ -25,6 +26,8 @@ pub struct Socket {
     /// What is known of the other end. Only ever gets worse.
     pub peer: Peer,
     writing: Writing,
+    /// Whether the kernel was asked for edges.
+    watched: bool,
 }
 
 /// What is known of a socket's receive buffer. Edges come once, so what they said is kept.
@@ -61,24 +64,36 @@ enum Writing {
 }
 
 impl Socket {
-    /// A socket that was just accepted.
+    /// A socket that was just accepted. Nothing is known of its bytes, so it belongs into the list of those to read.
     #[must_use]
     pub fn new(stream: TcpStream, door: Door, address: IpAddr) -> Self {
-        Self { stream, door, counted: address, reading: Reading::Drained, peer: Peer::There, writing: Writing::Idle }
+        let (reading, peer, writing) = (Reading::Listed, Peer::There, Writing::Idle);
+        Self { stream, door, counted: address, reading, peer, writing, watched: false }
     }
 
-    /// Asks for read edges. WRITABLE comes only when a write was short: most connections never need it.
+    /// Asks for read edges, once. WRITABLE comes only when a write was short: most connections never need it.
+    ///
+    /// Called after the first read: the request stands behind the handshake in nearly every socket that is accepted,
+    /// and an edge for bytes that are taken already would cost a turn and a read. What comes between the two, the end of
+    /// the stream as well, is told at once: the kernel looks at a socket that is added.
     ///
     /// # Errors
     /// When the kernel refuses (`fs.epoll.max_user_watches`, memory).
-    pub fn register(&mut self, registry: &Registry, conn: ConnId) -> io::Result<()> {
-        registry.register(&mut self.stream, token_of(conn), Interest::READABLE)
+    #[inline]
+    pub fn watch(&mut self, registry: &Registry, conn: ConnId) -> io::Result<()> {
+        if !self.watched {
+            registry.register(&mut self.stream, token_of(conn), Interest::READABLE)?;
+            self.watched = true;
+        }
+        Ok(())
     }
 
     /// Takes the socket out of the poll.
     pub fn deregister(&mut self, registry: &Registry) {
-        // It is closed next, which removes it as well.
-        let _ = registry.deregister(&mut self.stream);
+        if self.watched {
+            // It is closed next, which removes it as well.
+            let _ = registry.deregister(&mut self.stream);
+        }
     }
 
     /// One read, repeated when a signal interrupted it. `None`: nothing there.
@@ -86,7 +101,18 @@ impl Socket {
     /// # Errors
     /// When the connection is broken.
     pub fn read(&mut self, scratch: &mut [u8]) -> io::Result<Option<usize>> {
-        settled(|| self.stream.read(scratch))
+        settled(|| Ok(rustix::net::recv(&self.stream, &mut *scratch, RecvFlags::empty())?.0))
+    }
+
+    /// One write of one run of bytes; returns what the socket took, 0 when it is full.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    #[inline]
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Not through the C library, which makes every call of a threaded program a cancellation point: 2 % of a write.
+        let taken = settled(|| Ok(rustix::net::send(&self.stream, bytes, SendFlags::NOSIGNAL)?))?;
+        Ok(taken.unwrap_or(0))
     }
 
     /// One write of everything; returns what the socket took, 0 when it is full.
@@ -94,11 +120,12 @@ impl Socket {
     /// # Errors
     /// When the connection is broken.
     pub fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let taken = settled(|| match slices {
-            [slice] => self.stream.write(slice),
-            _ => self.stream.write_vectored(slices),
-        })?;
-        Ok(taken.unwrap_or(0))
+        // writev(2) cannot be told to leave SIGPIPE, which is whatever the program around the engine made of it.
+        let send = || {
+            let nothing_else = &mut SendAncillaryBuffer::default();
+            Ok(rustix::net::sendmsg(&self.stream, slices, nothing_else, SendFlags::NOSIGNAL)?)
+        };
+        Ok(settled(send)?.unwrap_or(0))
     }
 
     /// The last write was short: asks for the edge when there is room again.
@@ -107,6 +134,7 @@ impl Socket {
     /// When the kernel refuses; then the edge will not come.
     pub fn blocked(&mut self, registry: &Registry, conn: ConnId) -> io::Result<()> {
         if self.writing == Writing::Idle {
+            self.watch(registry, conn)?;
             // The kernel looks at the socket when interests change, so room made meanwhile is not missed.
             registry.reregister(&mut self.stream, token_of(conn), Interest::READABLE | Interest::WRITABLE)?;
         }
@@ -211,6 +239,7 @@ impl Sockets {
 mod tests {
     use super::*;
     use mio::{Events, Poll};
+    use std::io::{Read, Write};
     use std::time::{Duration, Instant};
 
     const CONN: ConnId = ConnId { index: 3, generation: 1 };
@@ -252,7 +281,7 @@ mod tests {
     fn a_full_socket_tells_when_there_is_room_again_and_is_disarmed_later() {
         let mut poll = Poll::new().expect("poll");
         let (mut socket, mut peer) = pair();
-        socket.register(poll.registry(), CONN).expect("register");
+        socket.watch(poll.registry(), CONN).expect("register");
         let chunk = vec![7_u8; 64 * 1024];
         let mut sent = 0;
         loop {
@@ -281,10 +310,31 @@ mod tests {
     }
 
     #[test]
+    fn what_came_before_a_socket_was_watched_is_told_and_what_was_read_is_not() {
+        let mut poll = Poll::new().expect("poll");
+        let (mut socket, mut peer) = pair();
+        let mut scratch = [0; 16];
+        peer.write_all(b"early").expect("open");
+        while socket.read(&mut scratch).expect("open").is_none() {}
+        socket.watch(poll.registry(), CONN).expect("register");
+        let mut events = Events::with_capacity(8);
+        poll.poll(&mut events, Some(Duration::ZERO)).expect("poll");
+        assert!(events.is_empty(), "its bytes are taken");
+
+        let (mut socket, mut peer) = pair();
+        peer.write_all(b"between").expect("open");
+        drop(peer);
+        // Both are there before the kernel is asked.
+        while socket.stream.peek(&mut scratch).is_err() {}
+        socket.watch(poll.registry(), CONN).expect("register");
+        event(&mut poll, mio::event::Event::is_readable);
+    }
+
+    #[test]
     fn reads_tell_bytes_nothing_and_the_end_apart() {
         let mut poll = Poll::new().expect("poll");
         let (mut socket, mut peer) = pair();
-        socket.register(poll.registry(), CONN).expect("register");
+        socket.watch(poll.registry(), CONN).expect("register");
         let mut scratch = [0; 16];
         assert_eq!(socket.read(&mut scratch).expect("open"), None);
         peer.write_all(b"hello").expect("open");

@@ -26,3 +26,4 @@ mod support;
 mod tokens;
 mod users;
 mod webhooks;
+mod windows;

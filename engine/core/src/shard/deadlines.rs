@@ -24,6 +24,8 @@ pub(super) enum Due {
     Connection(ConnId),
     /// The periodic push in this slot of the shard's jobs.
     Job(u32),
+    /// The window of the channel in this slot of the hub.
+    Window(u32),
     /// The next step of a drain.
     Drain,
 }
@@ -83,6 +85,7 @@ impl Shard {
             match due {
                 Due::Connection(conn) => self.handle_deadline(conn),
                 Due::Job(job) => self.tick(job),
+                Due::Window(channel) => self.window_is_over(channel),
                 Due::Drain => self.drain_step(),
             }
             self.settle();
@@ -268,6 +271,7 @@ impl Shard {
         if self.drain.is_none() {
             let (steps, clients) = (DRAIN_STEPS.min(closing_ms).max(1), self.clients as u64);
             self.drain = Some(Drain { step_ms, step: 0, steps, clients, over_ms });
+            self.flush_windows();
             self.drain_step();
         }
     }

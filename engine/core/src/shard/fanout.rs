@@ -88,11 +88,9 @@ impl Shard {
             Stream::Channel(name) => {
                 let Some(slot) = self.hub.find_channel(name) else { return };
                 let Some(channel) = self.hub.channel_mut(slot) else { return };
-                let touched = !channel.pending.is_empty();
+                let first = channel.pending.is_empty();
                 channel.pending.push_lost(count);
-                if !touched {
-                    self.hub.touched_channels.push(slot);
-                }
+                self.gather(slot, first);
             }
             Stream::All => self.hub.pending_all.push_lost(count),
         }
@@ -131,11 +129,9 @@ impl Shard {
         for (frame, name) in names.iter().enumerate() {
             let Some(slot) = self.hub.find_channel(name) else { continue };
             let Some(channel) = self.hub.channel_mut(slot) else { continue };
-            let touched = !channel.pending.is_empty();
+            let first = channel.pending.is_empty();
             channel.pending.push(publication, frame);
-            if !touched {
-                self.hub.touched_channels.push(slot);
-            }
+            self.gather(slot, first);
             let Some(channel) = self.hub.channel(slot) else { continue };
             reached += self.listeners(channel.members.iter().copied(), publication.kind.as_deref());
         }
@@ -188,6 +184,18 @@ impl Shard {
         !self.hub.touched_users.is_empty() || !self.hub.touched_channels.is_empty() || !self.hub.pending_all.is_empty()
     }
 
+    /// All that waits in windows is queued now, whatever is still to be written: its receivers are about to be sent away.
+    pub(super) fn flush_windows(&mut self) {
+        for slot in self.hub.windows() {
+            self.forget_window(slot);
+            // About one batch, but one for each run of messages where losses stand between them.
+            while self.hub.channel(slot).is_some_and(|channel| !channel.pending.is_empty()) {
+                self.flush_channel(slot);
+            }
+        }
+        self.flush_channels(true);
+    }
+
     fn flush_users(&mut self) {
         let policy = Policy { on_slow: self.setup.settings.channels.on_slow_direct, channel: None };
         for slot in std::mem::take(&mut self.hub.touched_users) {
@@ -212,25 +220,36 @@ impl Shard {
     fn flush_channels(&mut self, idle: bool) {
         for slot in std::mem::take(&mut self.hub.touched_channels) {
             let Some(channel) = self.hub.channel_mut(slot) else { continue };
-            let small = channel.members.len() <= SMALL_CHANNEL;
-            if !idle && !small {
+            if channel.window.is_some() {
+                // Listed was the channel that had the slot before.
+                continue;
+            }
+            if !idle && channel.members.len() > SMALL_CHANNEL {
                 self.hub.touched_channels.push(slot);
                 continue;
             }
-            let name = channel.name.clone();
-            let policy = Policy { on_slow: self.setup.settings.channels.of(&name).on_slow, channel: Some(slot) };
-            let lost = channel.pending.take_lost();
-            let batch = channel.pending.join(|| Stream::Channel(name));
-            if !channel.pending.is_empty() {
+            if self.flush_channel(slot) {
                 self.hub.touched_channels.push(slot);
             }
-            if lost > 0 {
-                self.lose_for_members(slot, lost, small);
-            }
-            if let Some(batch) = batch {
-                self.offer_to_members(slot, &batch, policy, small);
-            }
         }
+    }
+
+    /// Queues the channel's next batch, and the loss before it; returns whether more waits.
+    fn flush_channel(&mut self, slot: u32) -> bool {
+        let Some(channel) = self.hub.channel_mut(slot) else { return false };
+        let small = channel.members.len() <= SMALL_CHANNEL;
+        let name = channel.name.clone();
+        let policy = Policy { on_slow: self.setup.settings.channels.of(&name).on_slow, channel: Some(slot) };
+        let lost = channel.pending.take_lost();
+        let batch = channel.pending.join(|| Stream::Channel(name));
+        let more = !channel.pending.is_empty();
+        if lost > 0 {
+            self.lose_for_members(slot, lost, small);
+        }
+        if let Some(batch) = batch {
+            self.offer_to_members(slot, &batch, policy, small);
+        }
+        more
     }
 
     fn offer_to_members(&mut self, slot: u32, batch: &Rc<Batch>, policy: Policy, urgent: bool) {

@@ -12,6 +12,7 @@
 //! | `commands` | frames of an open session |
 //! | `joins` | channels on their way into the cluster |
 //! | `fanout` | publications on their way to outboxes |
+//! | `windows` | channels whose messages wait to share a write |
 //! | `questions` | what shards ask each other, and the answers |
 //! | `deadlines` | time-outs, heartbeats, periodic pushes, draining |
 
@@ -43,6 +44,7 @@ mod questions;
 mod sessions;
 mod sockets;
 mod upgrade;
+mod windows;
 
 pub use deadlines::JobRequest;
 use deadlines::{Drain, Due, Job};
@@ -154,6 +156,10 @@ pub struct Shard {
     /// Sessions flagged [`Flags::MUTES`]: while 0, nobody looks at message types.
     muted_sessions: usize,
     drain: Option<Drain>,
+    /// Whether messages may wait in windows: see [`Shard::allow_windows`].
+    ///
+    /// Invariant: while they may not, no channel has a window.
+    windows_allowed: bool,
     /// The time of the call under way.
     now: Now,
 }
@@ -188,6 +194,7 @@ impl Shard {
             clients: 0,
             muted_sessions: 0,
             drain: None,
+            windows_allowed: true,
             now,
         }
     }
@@ -199,6 +206,13 @@ impl Shard {
             self.departed.clear();
         }
         effect
+    }
+
+    /// Whether the shard asks for something: cheaper than finding out by asking, after every write.
+    #[must_use]
+    #[inline]
+    pub fn has_effects(&self) -> bool {
+        !self.effects.is_empty()
     }
 
     /// A session's public face, as it is; of one that departed, while its effects are drained, as it was. None once its
@@ -339,6 +353,7 @@ impl Shard {
         assert_eq!(muted, self.muted_sessions);
         assert_eq!(outbox_bytes, self.counters.outbox_bytes);
         self.assert_joins();
+        self.assert_windows();
         let memberships: usize = self.connections.iter().map(|(_, c)| c.subscriptions.len()).sum();
         assert_eq!(memberships, self.hub.channels().map(|channel| channel.members.len()).sum::<usize>());
     }

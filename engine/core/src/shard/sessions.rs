@@ -161,6 +161,9 @@ impl Shard {
         let subscription = connection.subscriptions.swap_remove(at);
         let clustered = if self.setup.clustered { self.hub.channel(slot) } else { None };
         let name = clustered.map(|channel| channel.name.clone());
+        if self.hub.channel(slot).is_some_and(|channel| channel.members.len() == 1) {
+            self.forget_window(slot);
+        }
         if let Some(moved) = self.hub.leave(subscription) {
             let others = &mut self.connections[moved as usize].subscriptions;
             if let Some(other) = others.iter_mut().find(|other| other.channel == slot) {

@@ -2,10 +2,13 @@
 
 use std::io::IoSlice;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use super::{Door, End, Shard};
+use crate::batch::Batch;
 use crate::close::CloseReason;
 use crate::connection::{Connection, Flags, Phase};
+use crate::counters::Histogram;
 use crate::effect::Effect;
 use crate::id::ConnId;
 use crate::now::Now;
@@ -196,6 +199,14 @@ impl Shard {
         Some(ConnId { index, generation: connection.generation })
     }
 
+    /// What the socket should take next, if that is one run of bytes; else see [`Shard::output`].
+    #[must_use]
+    #[inline]
+    pub fn output_alone(&self, conn: ConnId) -> Option<&[u8]> {
+        let connection = self.connections.get(conn.index as usize).filter(|c| c.generation == conn.generation);
+        connection.and_then(|connection| connection.outbox.alone())
+    }
+
     /// Fills `slices` with what the socket should take next; returns how many were filled.
     pub fn output<'a>(&'a self, conn: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
         let connection = self.connections.get(conn.index as usize).filter(|c| c.generation == conn.generation);
@@ -212,18 +223,18 @@ impl Shard {
         let seconds = &mut self.counters.push_seconds;
         connection.outbox.advance(bytes, |batch| {
             // The last reference: every receiver of this shard has it.
-            if let Some(batch) = std::rc::Rc::into_inner(batch) {
-                batch.into_last_accepted_us().for_each(|us| seconds.observe(now.monotonic_us.saturating_sub(us)));
+            if Rc::strong_count(&batch) == 1 {
+                time(seconds, batch, now);
             }
         });
         connection.flags.set(Flags::BLOCKED, blocked);
-        if bytes > 0 && connection.flags.has(Flags::CHOKED) {
-            // A choked session is not read, so reading what it was sent is all it can do to show that it lives.
-            connection.last_input_ms = now.monotonic_ms();
-        }
         self.counters.delivery_bytes += bytes as u64;
         self.counters.outbox_bytes -= bytes as u64;
         if connection.flags.has(Flags::CHOKED) {
+            if bytes > 0 {
+                // A choked session is not read, so reading what it was sent is all it can do to show that it lives.
+                connection.last_input_ms = now.monotonic_ms();
+            }
             self.unchoke(conn);
         }
         let Some(connection) = self.connections.get_mut(conn.index as usize) else { return };
@@ -292,4 +303,12 @@ impl Shard {
             self.effects.push_back(Effect::Resume(conn));
         }
     }
+}
+
+/// Times the messages of a batch that every receiver of this shard has. Once a batch: out of the way of every write.
+#[cold]
+#[inline(never)]
+fn time(seconds: &mut Histogram, batch: Rc<Batch>, now: Now) {
+    let last = Rc::into_inner(batch).into_iter().flat_map(Batch::into_last_accepted_us);
+    last.for_each(|accepted_us| seconds.observe(now.monotonic_us.saturating_sub(accepted_us)));
 }

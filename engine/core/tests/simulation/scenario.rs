@@ -63,15 +63,17 @@ fn settings(random: &mut Random) -> Settings {
         ..Settings::default()
     };
     let policies = [OnSlow::DropOldest, OnSlow::DropNewest, OnSlow::Latest, OnSlow::Close];
-    let rule = |on_slow| ChannelRule {
+    let rule = |on_slow, batch_ms| ChannelRule {
         subscribe: Audience::Anyone,
         publish: Audience::Anyone,
         presence: Audience::Subscribers,
         on_slow,
+        batch_ms,
     };
-    settings.channels.default = rule(*random.pick(&policies));
-    settings.channels.namespaces.insert("last".into(), rule(OnSlow::Latest));
-    settings.channels.namespaces.insert("big".into(), rule(*random.pick(&policies)));
+    let windows = [0, 0, 1, 20, 300];
+    settings.channels.default = rule(*random.pick(&policies), *random.pick(&windows));
+    settings.channels.namespaces.insert("last".into(), rule(OnSlow::Latest, *random.pick(&windows)));
+    settings.channels.namespaces.insert("big".into(), rule(*random.pick(&policies), *random.pick(&windows)));
     settings.channels.on_slow_direct = *random.pick(&policies);
     settings
 }
@@ -171,9 +173,12 @@ fn change_settings(world: &mut World) {
     let mut settings = Settings::clone(&world.settings);
     settings.outbox_bytes_max = *world.random.pick(&[500, 4_000, 50_000]);
     settings.subscriptions_max = world.random.between(1, 4);
+    settings.channels.default.batch_ms = *world.random.pick(&[0, 5, 50]);
     world.settings = Arc::new(settings);
     for shard in 0..world.shards.len() {
         world.mail[shard].push_back(Mail::Settings(Arc::clone(&world.settings)));
+        let room_to_wait = world.random.between(0, 2) > 0;
+        world.shards[shard].allow_windows(room_to_wait);
     }
 }
 

@@ -109,7 +109,7 @@ impl World {
         }
         self.shards[shard].flush(self.now);
         self.effects(shard);
-        if !self.shards[shard].has_pending() {
+        if !self.shards[shard].has_pending() && !self.shards[shard].has_windows() {
             self.ledger.flushed(shard);
         }
         self.writes(shard);
@@ -292,7 +292,7 @@ impl World {
     pub fn is_quiet(&self) -> bool {
         self.later.is_empty()
             && self.mail.iter().all(VecDeque::is_empty)
-            && self.shards.iter().all(|shard| !shard.has_writes() && !shard.has_pending())
+            && self.shards.iter().all(|shard| !shard.has_writes() && !shard.has_pending() && !shard.has_windows())
             && self.links.iter().all(Link::is_quiet)
     }
 }

@@ -13,6 +13,9 @@ use crate::relay::RedisUrl;
 /// The longest time-out and interval: the timer wheel holds days, and more than one is a slip of the unit.
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
+/// The longest window of a channel: whoever waits longer for a push polls as well.
+const BATCH_MS_MAX: i64 = 1_000;
+
 /// One message at most: what the frame parser, and conformance suites, are tested with.
 const MESSAGE_BYTES_MAX: i64 = 16 * 1024 * 1024;
 
@@ -23,7 +26,7 @@ const BODY_BYTES_MAX: i64 = 64 * 1024 * 1024;
 const ANY: i64 = i64::MAX;
 
 /// Smallest and largest value of each number that has such.
-const RANGES: [(&str, i64, i64); 39] = [
+const RANGES: [(&str, i64, i64); 40] = [
     // A shard is numbered with 16 bits, and nobody has more cores than this.
     ("server.reactors", 0, 1_024),
     // listen(2) takes an int and the kernel cuts it to net.core.somaxconn, which is 16 bits in practice.
@@ -62,6 +65,7 @@ const RANGES: [(&str, i64, i64); 39] = [
     ("sessions.ping_interval_ms", 1, DAY_MS),
     ("sessions.ping_timeout_ms", 1, DAY_MS),
     ("sessions.close_timeout_ms", 1, DAY_MS),
+    ("channels.batch_ms", 0, BATCH_MS_MAX),
     ("send.users_max", 1, USERS_PER_PUSH_MAX as i64),
     ("drain.seconds", 0, DAY_MS / 1_000),
     // A lease is renewed ten times in its life, and each of those is a round trip.
@@ -184,6 +188,9 @@ fn channels(config: &Config, findings: &mut Findings) {
         // What it has from [channels] is reported there.
         if rules.subscribe != config.channels.subscribe {
             subscribe_rule(&key, rules.subscribe, findings);
+        }
+        if rules.batch_ms != config.channels.batch_ms && rules.batch_ms > BATCH_MS_MAX as u64 {
+            findings.error(format!("{key}.batch_ms"), format!("must be from 0 to {BATCH_MS_MAX}"));
         }
     }
 }

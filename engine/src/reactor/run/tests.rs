@@ -5,7 +5,7 @@ use crate::engine::Outcomes;
 use crate::sys;
 use crate::testing::{self, Bench};
 use epush_core::id::SessionRef;
-use epush_core::message::{Draft, Publication, Target};
+use epush_core::message::{ChannelName, Draft, Publication, Target};
 use epush_core::settings::Settings;
 use epush_core::shard::Door;
 use mio::Waker;
@@ -65,8 +65,7 @@ impl Stage {
         reactor.read_mailbox();
         reactor.read_sockets();
         reactor.fire_timers();
-        reactor.shard.flush(reactor.now);
-        reactor.settle();
+        reactor.flush();
         reactor.write_sockets();
         reactor.end_turn();
     }
@@ -79,15 +78,20 @@ impl Stage {
         }
     }
 
-    /// A client of an open session, who has read all it was sent.
-    fn session(&mut self) -> Peer {
-        let mut stream = TcpStream::connect(self.listener.local_addr().expect("bound")).expect("connected");
+    /// A connection: the client's end, and the reactor's, which it does not have yet.
+    fn connection(&mut self) -> (TcpStream, Post) {
+        let client = TcpStream::connect(self.listener.local_addr().expect("bound")).expect("connected");
         let (accepted, peer) = self.listener.accept().expect("accepted");
         accepted.set_nonblocking(true).expect("a socket option");
+        (client, Post::Adopt { stream: mio::net::TcpStream::from_std(accepted), peer, door: Door::Client })
+    }
+
+    /// A client of an open session, who has read all it was sent.
+    fn session(&mut self) -> Peer {
+        let (mut stream, adopt) = self.connection();
         stream.write_all(UPGRADE).expect("an empty socket takes it");
         stream.set_nonblocking(true).expect("a socket option");
-        let stream_of_reactor = mio::net::TcpStream::from_std(accepted);
-        self.bench.node.reactors[0].post(Post::Adopt { stream: stream_of_reactor, peer, door: Door::Client });
+        self.bench.node.reactors[0].post(adopt);
         let mut client = Peer { stream, received: String::new() };
         self.turn_until("welcome", |_| client.receives("welcome"));
         client
@@ -135,7 +139,7 @@ fn a_turn_takes_its_share_of_the_mailbox_and_does_not_sleep_on_the_rest() {
     for left in [posts - MAILBOX_BUDGET, posts - 2 * MAILBOX_BUDGET, 0] {
         stage.turn();
         assert_eq!(stage.bench.node.intake.bytes(), left);
-        assert_eq!(stage.reactor.patience() == Some(Duration::ZERO), left > 0);
+        assert_eq!(stage.reactor.patience(0) == Some(Duration::ZERO), left > 0);
     }
 }
 
@@ -174,7 +178,7 @@ fn a_crowd_of_floods_is_read_in_shares_of_bytes() {
     }
     stage.turn();
     assert!(crowd.iter_mut().any(|peer| !peer.receives("pong")), "not all are read in one turn");
-    assert_eq!(stage.reactor.patience(), Some(Duration::ZERO));
+    assert_eq!(stage.reactor.patience(0), Some(Duration::ZERO));
     stage.turn_until("everybody is read", |stage| stage.reactor.readable.is_empty());
 }
 
@@ -188,7 +192,7 @@ fn a_broadcast_is_written_in_shares_with_reads_between_them() {
     stage.bench.node.post(ShardId(0), Mail::Publish { publication, report: None });
     stage.turn();
     assert!(stage.reactor.shard.has_writes(), "not all in one turn");
-    assert_eq!(stage.reactor.patience(), Some(Duration::ZERO));
+    assert_eq!(stage.reactor.patience(0), Some(Duration::ZERO));
     let last = clients.last_mut().expect("many");
     assert!(!last.receives("hello"), "its turn comes after {BULK_WRITES_PER_TURN} others");
     stage.turn();
@@ -197,4 +201,82 @@ fn a_broadcast_is_written_in_shares_with_reads_between_them() {
         clients.retain_mut(|client| !client.receives("hello"));
         clients.is_empty()
     });
+}
+
+#[test]
+fn an_end_of_stream_right_behind_the_first_bytes_is_seen() {
+    let mut stage = Stage::new();
+    let (mut stream, adopt) = stage.connection();
+    stream.write_all(UPGRADE).expect("an empty socket takes it");
+    stream.shutdown(std::net::Shutdown::Write).expect("open");
+    stage.bench.node.reactors[0].post(adopt);
+    stage.turn_until("the end", |stage| stage.reactor.sockets.names().is_empty());
+}
+
+#[test]
+fn who_connects_and_says_nothing_is_heard_later() {
+    let mut stage = Stage::new();
+    let (mut stream, adopt) = stage.connection();
+    stage.bench.node.reactors[0].post(adopt);
+    stage.turn_until("an empty read", |stage| {
+        let conn = stage.reactor.sockets.names().first().copied();
+        conn.and_then(|conn| stage.reactor.sockets.find(conn)).is_some_and(|socket| socket.reading == Reading::Drained)
+    });
+    stream.write_all(UPGRADE).expect("an empty socket takes it");
+    stream.set_nonblocking(true).expect("a socket option");
+    let mut client = Peer { stream, received: String::new() };
+    stage.turn_until("welcome", |_| client.receives("welcome"));
+}
+
+#[test]
+fn who_is_reset_before_the_first_read_is_let_go() {
+    let mut stage = Stage::new();
+    let (mut stream, adopt) = stage.connection();
+    stream.write_all(UPGRADE).expect("an empty socket takes it");
+    // A close that waits for nothing resets (socket(7)).
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket option");
+    drop(stream);
+    stage.bench.node.reactors[0].post(adopt);
+    stage.turn_until("the end", |stage| stage.reactor.sockets.names().is_empty());
+}
+
+#[test]
+fn windows_end_when_the_intake_is_half_full_and_open_again_later() {
+    let mut stage = Stage::new();
+    let mut settings = Settings::default();
+    settings.channels.default.batch_ms = 1_000_000;
+    stage.bench.node.post(ShardId(0), Mail::Settings(Arc::new(settings)));
+    let mut client = stage.session();
+    let subscribe = b"{\"op\":\"subscribe\",\"id\":1,\"channel\":\"news\"}";
+    let mut frame = vec![0x81, 0x80 | subscribe.len() as u8, 0, 0, 0, 0];
+    frame.extend_from_slice(subscribe);
+    client.stream.write_all(&frame).expect("an empty socket takes it");
+    stage.turn_until("ok", |_| client.receives("\"ok\""));
+    let publish = |stage: &mut Stage, channel: &str, word: &str| {
+        let data = RawValue::from_string(format!("\"{word}\"")).expect("JSON");
+        let to = Target::Channels(vec![ChannelName::parse(channel).expect("valid")]);
+        let publication = Arc::new(Publication::encode(&Draft::new(to, data), stage.reactor.now));
+        stage.bench.node.post(ShardId(0), Mail::Publish { publication, report: None });
+        stage.turn();
+    };
+    publish(&mut stage, "news", "first");
+    assert!(!client.receives("first"), "its window is open");
+    let permit = stage.bench.node.intake.reserve(500_000).expect("half of it");
+    publish(&mut stage, "news", "second");
+    // The reactor has written it, and turns no more; the kernel may still carry it.
+    let deadline = Instant::now() + PATIENCE;
+    while !client.receives("second") {
+        assert!(Instant::now() < deadline, "what was in the window, and what came after");
+    }
+    drop(permit);
+    publish(&mut stage, "nobody", "here");
+    publish(&mut stage, "news", "third");
+    assert!(!client.receives("third"), "there is room to wait again");
+    // As the thread does when it was told to stop.
+    stage.reactor.say_goodbye();
+    let mut bytes = Vec::new();
+    client.stream.set_nonblocking(false).expect("a socket option");
+    drop(stage);
+    client.stream.read_to_end(&mut bytes).expect("all of it, and its end");
+    assert!(String::from_utf8_lossy(&bytes).contains("third"), "nothing waits for what does not come");
 }

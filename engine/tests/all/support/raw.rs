@@ -41,6 +41,15 @@ impl Raw {
         bytes
     }
 
+    /// What one read returns, of up to 64 KiB: at most what has come, at least a byte.
+    pub fn read_once(&mut self) -> Vec<u8> {
+        let mut bytes = vec![0; 64 * 1024];
+        let count = self.stream.read(&mut bytes).expect("something comes");
+        assert!(count > 0, "the peer closed");
+        bytes.truncate(count);
+        bytes
+    }
+
     /// Sends, and says whether the peer still took it.
     pub fn send(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()

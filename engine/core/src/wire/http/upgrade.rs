@@ -96,6 +96,8 @@ impl UpgradeError {
 
 /// Appends the response that makes the connection a WebSocket. `key`: as in [`Upgrade::key`].
 pub fn write_switching_protocols(out: &mut Vec<u8>, key: &str, subprotocol: Option<&str>) {
+    // All of the head, and the `welcome` behind it.
+    out.reserve(ANSWER_BYTES);
     out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n");
     write_field(out, "sec-websocket-accept", &derive_accept_key(key.as_bytes()));
     if let Some(subprotocol) = subprotocol {
@@ -103,6 +105,9 @@ pub fn write_switching_protocols(out: &mut Vec<u8>, key: &str, subprotocol: Opti
     }
     out.extend_from_slice(b"\r\n");
 }
+
+/// What a 101 and the `welcome` behind it come to, as a rule: they are made in one allocation.
+const ANSWER_BYTES: usize = 384;
 
 /// Whether this is 16 bytes in base64. Unused bits of the last digit may be set: some clients draw the text itself.
 fn is_key(text: &str) -> bool {
