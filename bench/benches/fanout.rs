@@ -7,16 +7,15 @@
 //! the machine matters little; they run in turns, and medians are shown.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use epush::config::AuthMode;
-use epush::{Config, Engine};
 use epush_bench::child::{Child, obey};
 use epush_bench::fleet::{Fleet, allow_descriptors};
 use epush_bench::median;
+use epush_bench::node::{self, Node, Publisher, address, publication, rested_cpu_ns};
 
 const SUBSCRIBERS: [usize; 3] = [1_000, 5_000, 15_000];
 const PAYLOADS: [usize; 2] = [128, 1_024];
@@ -27,6 +26,9 @@ const BURSTS: [usize; 4] = [1, 16, 64, FLOOD];
 
 /// More than fits into one batch, and for large messages more than fits into the sockets.
 const FLOOD: usize = 256;
+
+/// Subscribers of which there can be two sets at once.
+const TOGETHER_MAX: usize = 9_000;
 
 /// Writes of one measurement, at least.
 const WRITES: usize = 60_000;
@@ -50,17 +52,8 @@ fn main() -> io::Result<()> {
 // --- the two sides -----------------------------------------------------------
 
 fn serve() -> io::Result<()> {
-    let mut config = Config::default();
-    config.server.listen.set_port(0);
-    config.server.api.set_port(0);
-    config.server.reactors = 1;
-    config.auth.mode = AuthMode::None;
-    config.sessions.ping_interval_ms = 3_600_000;
     // Nothing is dropped, so that every byte can be counted.
-    config.limits.outbox_bytes_max = 64 << 20;
-    let engine = Engine::builder().config(config).start().map_err(io::Error::other)?;
-    writeln!(io::stdout(), "{} {}", engine.addresses().client, engine.addresses().api)?;
-    obey(|_| engine.online().sessions.to_string())
+    node::serve(|config| config.limits.outbox_bytes_max = 64 << 20)
 }
 
 fn floor() -> io::Result<()> {
@@ -106,8 +99,7 @@ fn compare(subscribers: &[usize]) -> io::Result<()> {
     let mut results: BTreeMap<Case, Results> = BTreeMap::new();
     for _ in 0..ROUNDS {
         for &subscribers in subscribers {
-            let lens = measure_node(subscribers, &mut results)?;
-            measure_floor(subscribers, &lens, &mut results)?;
+            measure(subscribers, &mut results)?;
         }
     }
     let mut out = io::stdout();
@@ -120,114 +112,103 @@ fn compare(subscribers: &[usize]) -> io::Result<()> {
     Ok(())
 }
 
-fn repeats(subscribers: usize, burst: usize) -> usize {
-    (WRITES / subscribers / burst.div_ceil(FLOOR_BATCH)).max(2)
-}
-
-/// Returns how long a frame of each payload is.
-fn measure_node(subscribers: usize, results: &mut BTreeMap<Case, Results>) -> io::Result<BTreeMap<usize, u64>> {
-    let mut node = Child::start(&["--server"])?;
-    let line = node.line()?;
-    let (client, api) = line.split_once(' ').ok_or_else(|| io::Error::other("two addresses"))?;
-    let mut fleet = Fleet::subscribe(address(client)?, subscribers, |_| "news".into())?;
-    let mut publisher = Publisher { api: TcpStream::connect(address(api)?)? };
-    let mut lens = BTreeMap::new();
-    for payload in PAYLOADS {
-        for burst in BURSTS {
-            let request = publication(payload, burst);
-            publisher.publish(&request)?;
-            lens.insert(payload, fleet.receive(burst as u64)? / burst as u64);
-            publisher.answered()?;
-            let result = results.entry((subscribers, payload, burst)).or_default();
-            let before = rest(&node)?;
-            for _ in 0..repeats(subscribers, burst) {
-                let start = Instant::now();
-                publisher.publish(&request)?;
-                fleet.receive(burst as u64)?;
-                result.wall_ms.push(start.elapsed().as_secs_f64() * 1e3);
-                publisher.answered()?;
-            }
-            result.node_us.push(per_delivery(rest(&node)? - before, subscribers, burst));
+/// One round. Up to [`TOGETHER_MAX`] subscribers take turns at each case, so that whatever else the machine does meets both;
+/// more than that do not fit side by side.
+fn measure(subscribers: usize, results: &mut BTreeMap<Case, Results>) -> io::Result<()> {
+    let cases = || PAYLOADS.into_iter().flat_map(|payload| BURSTS.map(|burst| (subscribers, payload, burst)));
+    let mut node = NodeSide::open(subscribers)?;
+    if subscribers <= TOGETHER_MAX {
+        let mut floor = FloorSide::open(subscribers)?;
+        for case in cases() {
+            let result = results.entry(case).or_default();
+            let frame_bytes = node.measure(case, result)?;
+            floor.measure(case, frame_bytes, result)?;
         }
+        return Ok(());
     }
-    Ok(lens)
-}
-
-fn measure_floor(
-    subscribers: usize,
-    lens: &BTreeMap<usize, u64>,
-    results: &mut BTreeMap<Case, Results>,
-) -> io::Result<()> {
-    let mut floor = Child::start(&["--floor"])?;
-    let to = address(&floor.line()?)?;
-    let connecting = thread::spawn(move || Fleet::listen(to, subscribers));
-    floor.ask(&format!("accept {subscribers}"))?;
-    let mut fleet = connecting.join().map_err(|_| io::Error::other("clients connect"))??;
-    for payload in PAYLOADS {
-        for burst in BURSTS {
-            let batch = burst.min(FLOOR_BATCH);
-            let bytes = batch as u64 * lens[&payload];
-            let command = format!("send {bytes} {}", burst / batch);
-            let mut before = 0;
-            for repeat in 0..=repeats(subscribers, burst) {
-                floor.tell(&command)?;
-                fleet.receive_bytes(bytes * (burst / batch) as u64)?;
-                floor.line()?;
-                if repeat == 0 {
-                    before = rest(&floor)?;
-                }
-            }
-            let result = results.entry((subscribers, payload, burst)).or_default();
-            result.floor_us.push(per_delivery(rest(&floor)? - before, subscribers, burst));
-        }
+    let mut frames = Vec::new();
+    for case in cases() {
+        frames.push((case, node.measure(case, results.entry(case).or_default())?));
+    }
+    drop(node);
+    let mut floor = FloorSide::open(subscribers)?;
+    for (case, frame_bytes) in frames {
+        floor.measure(case, frame_bytes, results.entry(case).or_default())?;
     }
     Ok(())
 }
 
-/// Processor time so far. A thread that runs is counted up to its last tick, so it has to sleep first.
-fn rest(child: &Child) -> io::Result<u64> {
-    thread::sleep(Duration::from_millis(10));
-    child.cpu_ns()
+fn repeats(subscribers: usize, burst: usize) -> usize {
+    (WRITES / subscribers / burst.div_ceil(FLOOR_BATCH)).max(2)
+}
+
+/// The node and its clients.
+struct NodeSide {
+    node: Node,
+    fleet: Fleet,
+    publisher: Publisher,
+}
+
+impl NodeSide {
+    fn open(subscribers: usize) -> io::Result<Self> {
+        let node = Node::start(&["--server"])?;
+        let fleet = Fleet::subscribe(node.client, subscribers, |_| "news".into())?;
+        Ok(Self { publisher: node.publisher()?, node, fleet })
+    }
+
+    /// Returns how long a frame is.
+    fn measure(&mut self, (subscribers, payload, burst): Case, result: &mut Results) -> io::Result<u64> {
+        let request = publication(payload, burst);
+        self.publisher.publish(&request)?;
+        let frame_bytes = self.fleet.receive(burst as u64)? / burst as u64;
+        self.publisher.answered()?;
+        let before = self.node.rested_cpu_ns()?;
+        for _ in 0..repeats(subscribers, burst) {
+            let start = Instant::now();
+            self.publisher.publish(&request)?;
+            self.fleet.receive(burst as u64)?;
+            result.wall_ms.push(start.elapsed().as_secs_f64() * 1e3);
+            self.publisher.answered()?;
+        }
+        result.node_us.push(per_delivery(self.node.rested_cpu_ns()? - before, subscribers, burst));
+        Ok(frame_bytes)
+    }
+}
+
+/// The floor and its clients.
+struct FloorSide {
+    floor: Child,
+    fleet: Fleet,
+}
+
+impl FloorSide {
+    fn open(subscribers: usize) -> io::Result<Self> {
+        let mut floor = Child::start(&["--floor"])?;
+        let to = address(&floor.line()?)?;
+        let connecting = thread::spawn(move || Fleet::listen(to, subscribers));
+        floor.ask(&format!("accept {subscribers}"))?;
+        let fleet = connecting.join().map_err(|_| io::Error::other("clients connect"))??;
+        Ok(Self { floor, fleet })
+    }
+
+    fn measure(&mut self, (subscribers, _, burst): Case, frame_bytes: u64, result: &mut Results) -> io::Result<()> {
+        let batch = burst.min(FLOOR_BATCH);
+        let bytes = batch as u64 * frame_bytes;
+        let command = format!("send {bytes} {}", burst / batch);
+        let mut before = 0;
+        for repeat in 0..=repeats(subscribers, burst) {
+            self.floor.tell(&command)?;
+            self.fleet.receive_bytes(bytes * (burst / batch) as u64)?;
+            self.floor.line()?;
+            if repeat == 0 {
+                before = rested_cpu_ns(&self.floor)?;
+            }
+        }
+        result.floor_us.push(per_delivery(rested_cpu_ns(&self.floor)? - before, subscribers, burst));
+        Ok(())
+    }
 }
 
 fn per_delivery(ns: u64, subscribers: usize, burst: usize) -> f64 {
     ns as f64 / 1e3 / (subscribers * burst * repeats(subscribers, burst)) as f64
-}
-
-fn address(text: &str) -> io::Result<SocketAddr> {
-    text.parse().map_err(io::Error::other)
-}
-
-// --- publishing --------------------------------------------------------------
-
-/// A kept-alive connection to the control API.
-struct Publisher {
-    api: TcpStream,
-}
-
-/// A batch of so many messages to the channel.
-fn publication(payload: usize, burst: usize) -> Vec<u8> {
-    let data = "x".repeat(payload - 2);
-    let line = format!("{{\"to\":{{\"channels\":[\"news\"]}},\"data\":\"{data}\"}}\n");
-    let body = line.repeat(burst);
-    format!("POST /v1/push/batch HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
-}
-
-impl Publisher {
-    fn publish(&mut self, request: &[u8]) -> io::Result<()> {
-        self.api.write_all(request)
-    }
-
-    /// Reads the answer to its end: the last chunk.
-    fn answered(&mut self) -> io::Result<()> {
-        let mut answer = Vec::new();
-        let mut buffer = [0; 16 * 1_024];
-        while !answer.ends_with(b"\r\n0\r\n\r\n") {
-            match self.api.read(&mut buffer)? {
-                0 => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the node ended the answer")),
-                read => answer.extend_from_slice(&buffer[..read]),
-            }
-        }
-        Ok(())
-    }
 }

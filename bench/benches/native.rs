@@ -4,34 +4,19 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use epush_core::message::{ChannelName, Draft, Publication, Target};
+use epush_core::message::{ChannelName, Publication};
 use epush_core::now::Now;
 use epush_core::wire::native::{parse, reply};
-use serde_json::value::RawValue;
-
-/// A JSON object of this many bytes, of short fields as chat messages and prices have.
-fn payload(bytes: usize) -> String {
-    let mut json = String::from("{");
-    for field in 0.. {
-        let text = format!("\"field_{field}\":\"value {field}\",");
-        if json.len() + text.len() + r#""pad":""}"#.len() > bytes {
-            break;
-        }
-        json += &text;
-    }
-    let pad = bytes - json.len() - r#""pad":""}"#.len();
-    json + &format!(r#""pad":"{}"}}"#, "x".repeat(pad))
-}
+use epush_instructions::json::{draft, publish_command};
 
 fn reading(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("parse");
-    let publish =
-        |bytes| format!(r#"{{"op":"publish","id":4,"channel":"room.7","type":"chat","data":{}}}"#, payload(bytes));
     for (name, frame) in [
         ("ping", r#"{"op":"ping","id":13}"#.to_owned()),
         ("subscribe", r#"{"op":"subscribe","id":2,"channel":"news"}"#.to_owned()),
-        ("publish_128", publish(128)),
-        ("publish_1024", publish(1_024)),
+        ("publish_128", publish_command(128)),
+        ("publish_1024", publish_command(1_024)),
+        ("publish_16384", publish_command(16_384)),
         ("send_2_users", r#"{"op":"send","id":5,"users":["7","9"],"type":"chat","data":1}"#.to_owned()),
         ("refused", r#"{"op":"subscribe","id":2,"channel":"no such name"}"#.to_owned()),
     ] {
@@ -44,9 +29,8 @@ fn reading(criterion: &mut Criterion) {
 fn writing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("encode");
     let channel = ChannelName::parse("news").expect("a valid name");
-    for bytes in [128, 1_024] {
-        let data = RawValue::from_string(payload(bytes)).expect("JSON");
-        let mut draft = Draft::new(Target::Channels(vec![channel.clone()]), data);
+    for bytes in [16, 128, 1_024, 16_384] {
+        let mut draft = draft(&channel, bytes);
         draft.kind = Some("headline".into());
         group.throughput(Throughput::Bytes(bytes as u64));
         group.bench_function(format!("message_{bytes}"), |bencher| {

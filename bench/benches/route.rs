@@ -12,8 +12,8 @@ use epush_core::message::{ChannelName, UserName};
 use epush_core::registry::Registry;
 use serde_json::value::RawValue;
 
-/// A room service, a large node.
-const NAMES: [u32; 2] = [100, 100_000];
+/// Names that the one looked for is among, and members of a channel: a dialogue to a large node.
+const COUNTS: [u32; 6] = [1, 10, 100, 1_000, 10_000, 100_000];
 
 /// Pushes handed over before the publisher makes way: what a busy application does between two of its own events.
 const HANDOVERS: usize = 64;
@@ -21,6 +21,8 @@ const HANDOVERS: usize = 64;
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     routes(&mut criterion);
+    members(&mut criterion);
+    joins(&mut criterion);
     sign_ins(&mut criterion);
     hand_overs(&mut criterion);
     criterion.final_summary();
@@ -37,7 +39,7 @@ fn user(number: u32) -> UserName {
 /// From a name to its members, every name in turn: the memory of the others is in the way.
 fn routes(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("route");
-    for names in NAMES {
+    for names in COUNTS {
         let mut hub = Hub::default();
         let channels: Vec<_> = (0..names).map(channel).collect();
         let users: Vec<_> = (0..names).map(user).collect();
@@ -62,9 +64,59 @@ fn routes(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A hub with one channel of so many members.
+fn crowded(name: &ChannelName, members: u32) -> Hub {
+    let mut hub = Hub::default();
+    for session in 0..members {
+        hub.join(name, session, None);
+    }
+    hub
+}
+
+/// From a name to the last of its members: each is looked at, as a fan-out does.
+fn members(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("route to members");
+    let name = channel(7);
+    for members in COUNTS {
+        let hub = crowded(&name, members);
+        group.throughput(Throughput::Elements(members.into()));
+        group.bench_function(BenchmarkId::from_parameter(members), |bench| {
+            bench.iter(|| {
+                let slot = hub.find_channel(black_box(&name)).expect("it has members");
+                let members = &hub.channel(slot).expect("found").members;
+                members.iter().fold(0, |sum, session| black_box(*session) ^ sum)
+            });
+        });
+    }
+    group.finish();
+}
+
+/// A member more and a member less: of a channel that has others, and of one made and forgotten for it.
+fn joins(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("hub");
+    let name = channel(7);
+    for members in COUNTS {
+        let mut hub = crowded(&name, members);
+        group.bench_function(BenchmarkId::new("join and leave beside others", members), |bench| {
+            bench.iter(|| {
+                let subscription = hub.join(black_box(&name), members, None);
+                hub.leave(subscription)
+            });
+        });
+    }
+    let mut hub = Hub::default();
+    group.bench_function("first to join, last to leave", |bench| {
+        bench.iter(|| {
+            let subscription = hub.join(black_box(&name), 1, None);
+            hub.leave(subscription)
+        });
+    });
+    group.finish();
+}
+
 fn sign_ins(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("registry");
-    for names in NAMES {
+    for names in COUNTS {
         let mut registry = Registry::default();
         let session = |index| SessionRef { shard: ShardId(0), conn: ConnId { index, generation: 0 } };
         (0..names).for_each(|number| drop(registry.sign_in(&user(number), session(number), 0)));

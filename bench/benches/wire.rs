@@ -4,12 +4,15 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use epush_core::wire::http::{HeadScan, Upgrade, parse_head, write_switching_protocols};
-use epush_core::wire::websocket::{BINARY, Decoder, FrameLimits, TEXT, frame_into, mask_in_place, text_frame};
+use epush_core::wire::websocket::{BINARY, Decoder, frame_into, mask_in_place, text_frame};
+use epush_instructions::client_frame::{LIMITS, client_frame};
 
 /// A command of the native protocol, a chat message, a large message, an upload.
 const PAYLOADS: [usize; 4] = [16, 128, 1_024, 65_536];
 
-const LIMITS: FrameLimits = FrameLimits { message_bytes_max: 1 << 20, fragments_max: 1_024 };
+/// A long text, and the reads it comes in: 1 451 is no multiple of 2, 3 or 4, so that they part characters.
+const TEXT_BYTES: usize = 12_288;
+const PIECE_BYTES: usize = 1_451;
 
 /// What Chromium sends to open a WebSocket, cookies left out.
 const UPGRADE: &[u8] = b"GET /msg?token=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.c2ln HTTP/1.1\r\n\
@@ -25,6 +28,7 @@ fn main() {
     heads(&mut criterion);
     decoding(&mut criterion);
     fragments(&mut criterion);
+    utf8(&mut criterion);
     masking(&mut criterion);
     encoding(&mut criterion);
     criterion.final_summary();
@@ -115,6 +119,26 @@ fn fragments(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// UTF-8 on both its ways, beside the same bytes as binary: a message that is there, and one that every read cuts inside a
+/// character.
+fn utf8(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("utf-8");
+    for (name, opcode) in [("binary", 0x82), ("text", 0x81)] {
+        for (script, letter) in [("ASCII", "x"), ("Greek", "λ"), ("euro", "€"), ("emoji", "😀")] {
+            let payload = letter.repeat(TEXT_BYTES / letter.len());
+            let mut bytes = client_frame(opcode, payload.as_bytes());
+            group.throughput(Throughput::Bytes(payload.len() as u64));
+            group.bench_function(BenchmarkId::new(format!("{name}, whole"), script), |bench| {
+                bench.iter(|| decode_pieces(black_box(&mut bytes), usize::MAX));
+            });
+            group.bench_function(BenchmarkId::new(format!("{name}, in pieces of {PIECE_BYTES}"), script), |bench| {
+                bench.iter(|| decode_pieces(black_box(&mut bytes), PIECE_BYTES));
+            });
+        }
+    }
+    group.finish();
+}
+
 /// Unmasking alone: what of decoding is memory speed.
 fn masking(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("mask");
@@ -158,15 +182,4 @@ fn decode_pieces(bytes: &mut [u8], piece_len: usize) -> usize {
         }
     }
     count
-}
-
-/// A client frame whose mask is zero: unmasking does all its work and leaves the bytes as they were.
-fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::new();
-    frame_into(&mut frame, TEXT, payload);
-    let header_len = frame.len() - payload.len();
-    frame[0] = first;
-    frame[1] |= 0x80;
-    frame.splice(header_len..header_len, [0; 4]);
-    frame
 }

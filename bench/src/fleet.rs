@@ -122,6 +122,31 @@ impl Fleet {
         Ok(())
     }
 
+    /// Reads what there is, waiting for it up to `patience`, and shows it: whose, and what.
+    ///
+    /// # Errors
+    /// When a connection fails.
+    pub fn read_once(&mut self, patience: Duration, mut show: impl FnMut(usize, &[u8])) -> io::Result<()> {
+        self.poll.poll(&mut self.events, Some(patience))?;
+        for event in &self.events {
+            let index = event.token().0;
+            loop {
+                match self.members[index].stream.read(&mut self.scratch) {
+                    Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, "the node closed a connection")),
+                    Ok(got) => {
+                        show(index, &self.scratch[..got]);
+                        if got < self.scratch.len() {
+                            break;
+                        }
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn run_until(&mut self, what: &str, done: impl Fn(&Self) -> bool) -> io::Result<()> {
         let mut heard = Instant::now();
         while !done(self) {

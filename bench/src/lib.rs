@@ -4,6 +4,8 @@
 
 pub mod child;
 pub mod fleet;
+pub mod node;
+pub mod shake;
 
 /// The middle one of some numbers.
 #[must_use]

@@ -10,8 +10,14 @@ use epush_core::wire::native;
 use epush_core::wire::native::reply::GapReason;
 use serde_json::value::RawValue;
 
-const MANIFESTS: [&str; 5] =
-    ["Cargo.toml", "engine/Cargo.toml", "engine/core/Cargo.toml", "engine/core/fuzz/Cargo.toml", "bench/Cargo.toml"];
+const MANIFESTS: [&str; 6] = [
+    "Cargo.toml",
+    "engine/Cargo.toml",
+    "engine/core/Cargo.toml",
+    "engine/core/fuzz/Cargo.toml",
+    "bench/Cargo.toml",
+    "bench/instructions/Cargo.toml",
+];
 
 #[test]
 fn every_close_reason_has_its_row_in_lifecycle() {
