@@ -10,13 +10,14 @@ use epush_core::wire::native;
 use epush_core::wire::native::reply::GapReason;
 use serde_json::value::RawValue;
 
-const MANIFESTS: [&str; 6] = [
+const MANIFESTS: [&str; 7] = [
     "Cargo.toml",
     "engine/Cargo.toml",
     "engine/core/Cargo.toml",
     "engine/core/fuzz/Cargo.toml",
     "bench/Cargo.toml",
     "bench/instructions/Cargo.toml",
+    "loadgen/Cargo.toml",
 ];
 
 #[test]

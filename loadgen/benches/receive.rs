@@ -1,0 +1,209 @@
+//! What a worker costs: memory of an idle connection, and processor time of a delivered message beside the server's:
+//! `cargo bench -p epush-loadgen --bench receive [-- IDLE SUBSCRIBERS]`.
+//!
+//! The server is a node of epush in a process of its own, with one reactor. Messages of 128 bytes are published over its
+//! control API, so many at once, and the next when everybody has these.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use epush::config::AuthMode;
+use epush::{Config, Engine};
+use epush_loadgen::clock::now_ns;
+use epush_loadgen::plan::Plan;
+use epush_loadgen::stamp::Stamp;
+use epush_loadgen::talk::{Order, Progress, Report};
+use epush_loadgen::worker::{Share, Worker, allow_descriptors, spawn};
+
+/// Bytes of a payload.
+const PAYLOAD_BYTES: usize = 128;
+
+/// Deliveries of one measurement, at least.
+const DELIVERIES: u64 = 2_000_000;
+
+fn main() -> io::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if arguments.first().is_some_and(|first| first == "--server") {
+        return serve();
+    }
+    let number = |at: usize, default| arguments.get(at).and_then(|argument| argument.parse().ok()).unwrap_or(default);
+    let (idle, subscribers) = (number(0, 15_000_u64), number(1, 1_000_u64));
+    allow_descriptors(idle.max(subscribers)).map_err(io::Error::other)?;
+    measure_memory(idle)?;
+    [1, 16, 64].into_iter().try_for_each(|burst| measure_receiving(subscribers, burst))
+}
+
+fn serve() -> io::Result<()> {
+    let mut config = Config::default();
+    config.server.listen.set_port(0);
+    config.server.api.set_port(0);
+    config.server.reactors = 1;
+    config.auth.mode = AuthMode::None;
+    config.limits.outbox_bytes_max = 64 << 20;
+    let engine = Engine::builder().config(config).start().map_err(io::Error::other)?;
+    writeln!(io::stdout(), "{} {}", engine.addresses().client, engine.addresses().api)?;
+    io::stdin().read_to_end(&mut Vec::new()).map(drop)
+}
+
+// --- the two sides -----------------------------------------------------------
+
+/// A node of epush, and its control API.
+struct Server {
+    process: Child,
+    client: String,
+    api: TcpStream,
+}
+
+impl Server {
+    fn start() -> io::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        let mut process = command.arg("--server").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().expect("asked for above")).read_line(&mut line)?;
+        let (client, api) = line.trim().split_once(' ').ok_or_else(|| io::Error::other("two addresses"))?;
+        Ok(Self { process, client: client.to_owned(), api: TcpStream::connect(api)? })
+    }
+
+    /// Publishes messages of these numbers with one write.
+    fn publish(&mut self, numbers: std::ops::Range<u64>) -> io::Result<()> {
+        let mut requests = Vec::new();
+        let count = numbers.end - numbers.start;
+        for seq in numbers {
+            let mut payload = Vec::new();
+            Stamp { intended_ns: now_ns(), slip_us: 0, stream: 0, seq }.write(PAYLOAD_BYTES, &mut payload);
+            let payload = String::from_utf8_lossy(&payload);
+            let body = format!(r#"{{"to":{{"channels":["news"]}},"data":"{payload}"}}"#);
+            write!(requests, "POST /v1/push HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+        }
+        self.api.write_all(&requests)?;
+        let mut answers = Vec::new();
+        while (answers.windows(9).filter(|window| *window == b"HTTP/1.1 ").count() as u64) < count
+            || !answers.ends_with(b"}")
+        {
+            let mut some = [0; 4_096];
+            let read = self.api.read(&mut some)?;
+            answers.extend_from_slice(&some[..read]);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A worker, and what it says.
+struct Side {
+    worker: Worker,
+    reports: Receiver<(u32, Report)>,
+    delivered: Arc<AtomicU64>,
+}
+
+impl Side {
+    fn start(url: &str, clients: u64) -> io::Result<Self> {
+        let text = format!(
+            "name = \"receive\"\n[target]\nurl = \"ws://{url}\"\n[[group]]\nclients = {clients}\nconnect_per_s = 0.0\n\
+             channels = [\"news\"]\n[[publisher]]\nto = {{ channels = [\"news\"] }}\npace = \"delivered\"\npayload_bytes = {PAYLOAD_BYTES}"
+        );
+        let plan = Plan::new(toml::from_str(&text).map_err(io::Error::other)?).map_err(io::Error::other)?;
+        let (reporter, reports) = crossbeam_channel::unbounded();
+        let delivered = Arc::new(AtomicU64::new(0));
+        let share = Share { worker: 0, workers: 1 };
+        let worker = spawn(Arc::new(plan), share, reporter, Arc::clone(&delivered)).map_err(io::Error::other)?;
+        Ok(Self { worker, reports, delivered })
+    }
+
+    fn connect(&self, clients: u64) -> io::Result<()> {
+        self.worker.tell(Order::Connect { at_ns: now_ns() });
+        loop {
+            let progress = self.progress()?;
+            if progress.counts.ready == clients {
+                return Ok(());
+            }
+            if progress.counts.failed + progress.counts.closed_by_server > 0 {
+                return Err(io::Error::other("a connection failed"));
+            }
+        }
+    }
+
+    fn progress(&self) -> io::Result<Box<Progress>> {
+        match self.reports.recv_timeout(Duration::from_secs(60)).map_err(io::Error::other)? {
+            (_, Report::Progress(progress)) => Ok(progress),
+            (_, other) => Err(io::Error::other(format!("{other:?}"))),
+        }
+    }
+
+    fn receive(&self, messages: u64) -> io::Result<()> {
+        let start = Instant::now();
+        while self.delivered.load(Ordering::Relaxed) < messages {
+            if start.elapsed() > Duration::from_secs(60) {
+                return Err(io::Error::other("messages are missing"));
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Ok(())
+    }
+}
+
+// --- measurements ------------------------------------------------------------
+
+fn measure_memory(clients: u64) -> io::Result<()> {
+    let server = Server::start()?;
+    let before = rss_bytes()?;
+    let side = Side::start(&server.client, clients)?;
+    side.connect(clients)?;
+    let grown = rss_bytes()? - before;
+    let each = grown as f64 / clients as f64;
+    writeln!(io::stdout(), "{clients} idle connections: {each:.0} bytes each of the worker's memory")
+}
+
+fn measure_receiving(subscribers: u64, burst: u64) -> io::Result<()> {
+    let mut server = Server::start()?;
+    let side = Side::start(&server.client, subscribers)?;
+    side.connect(subscribers)?;
+    server.publish(0..burst)?;
+    side.receive(burst * subscribers)?;
+    let (server_before, side_before) = (cpu_ns(server.process.id(), "")?, cpu_ns(std::process::id(), "worker-0")?);
+    let rounds = DELIVERIES / subscribers / burst;
+    for round in 1..=rounds {
+        server.publish(round * burst..(round + 1) * burst)?;
+        side.receive((round + 1) * burst * subscribers)?;
+    }
+    let each = |ns: u64| ns as f64 / (rounds * burst * subscribers) as f64;
+    let server_ns = each(cpu_ns(server.process.id(), "")? - server_before);
+    let side_ns = each(cpu_ns(std::process::id(), "worker-0")? - side_before);
+    writeln!(
+        io::stdout(),
+        "{subscribers} subscribers, {burst:>2} at once: worker {side_ns:.0} ns a delivery, server {server_ns:.0} ns, ratio {:.2}",
+        side_ns / server_ns
+    )
+}
+
+fn rss_bytes() -> io::Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let kib =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.map(|kib| kib * 1_024).ok_or_else(|| io::Error::other("no VmRSS"))
+}
+
+/// Nanoseconds the threads of a process whose names begin so have run, in user space and in the kernel.
+fn cpu_ns(process: u32, name: &str) -> io::Result<u64> {
+    let mut ns = 0;
+    for task in fs::read_dir(format!("/proc/{process}/task"))? {
+        let task = task?.path();
+        if fs::read_to_string(task.join("comm"))?.starts_with(name) {
+            let schedstat = fs::read_to_string(task.join("schedstat"))?;
+            ns += schedstat.split(' ').next().and_then(|ran| ran.parse::<u64>().ok()).unwrap_or_default();
+        }
+    }
+    Ok(ns)
+}

@@ -1,0 +1,206 @@
+//! From bytes to messages: the answer to the handshake, frames whole and in parts, fragments, control frames.
+
+use super::frame::{self, BINARY, CLOSE, CONTINUATION, Header, MESSAGE_MAX, PING, PONG, TEXT};
+use super::{Client, Ended, Phase, Turn, handshake};
+
+/// What is not whole yet.
+#[derive(Debug, Default)]
+pub(super) struct Begun {
+    /// The beginning of a frame, or of the handshake's answer.
+    raw: Vec<u8>,
+    /// The fragments of a message so far.
+    message: Vec<u8>,
+    /// A message in fragments is under way.
+    is_fragmented: bool,
+}
+
+/// Bytes reserved at once for a frame that is announced: a server that announces much and sends little costs no more than this.
+const RESERVE_MAX: usize = 65_536;
+
+impl Begun {
+    /// Bytes that were read and are in no frame yet. Fragments were frames.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.raw.len() as u64
+    }
+
+    #[cfg(test)]
+    pub(super) const fn reserved_bytes(&self) -> usize {
+        self.raw.capacity()
+    }
+}
+
+impl Client {
+    /// Bytes came in while something is begun, or the client is not ready.
+    pub(super) fn take(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
+        let held = self.begun.as_ref().map_or(0, |begun| begun.held_bytes());
+        let counted_before = counted(turn);
+        let outcome = match self.phase {
+            Phase::Idle | Phase::Closed => Err(Ended::Closed),
+            Phase::Handshake => self.take_answer(bytes, turn),
+            Phase::Joining | Phase::Ready | Phase::Leaving => self.take_rest(bytes, turn),
+        };
+        if outcome.is_err() {
+            // Whatever came after the reason to end is not looked at.
+            self.begun = None;
+            let unseen = held + bytes.len() as u64 - (counted(turn) - counted_before);
+            turn.recorder.counts_mut().bytes_partial += unseen;
+            self.phase = Phase::Closed;
+        }
+        outcome
+    }
+
+    fn take_answer(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
+        let begun = self.begun.take();
+        let kept = begun.map(|begun| [&begun.raw, bytes].concat());
+        let all = kept.as_deref().unwrap_or(bytes);
+        let subprotocol = turn.plan.words.subprotocol.as_deref();
+        let Some(head_bytes) = handshake::read_answer(all, self.nonce, subprotocol)? else {
+            self.keep(all, all.len());
+            return Ok(());
+        };
+        turn.recorder.counts_mut().bytes_handshake += head_bytes as u64;
+        self.join(turn);
+        self.frames(&all[head_bytes..], turn)
+    }
+
+    fn take_rest(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
+        let rest = self.complete_frame(bytes, turn)?;
+        self.frames(rest, turn)
+    }
+
+    /// Bytes came in, and nothing is begun: the way of nearly all.
+    #[inline]
+    pub(super) fn take_frames(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
+        let counted_before = counted(turn);
+        let outcome = self.frames(bytes, turn);
+        if outcome.is_err() {
+            self.begun = None;
+            let unseen = bytes.len() as u64 - (counted(turn) - counted_before);
+            turn.recorder.counts_mut().bytes_partial += unseen;
+            self.phase = Phase::Closed;
+        }
+        outcome
+    }
+
+    #[inline]
+    fn frames(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let header = Header::read(rest).map_err(violation)?;
+            let Some((header, (frame, after))) =
+                header.and_then(|header| Some((header, rest.split_at_checked(header.frame_bytes())?)))
+            else {
+                self.keep(rest, header.map_or(frame::HEADER_MAX, |header| header.frame_bytes()));
+                return Ok(());
+            };
+            self.frame(header, &frame[header.header_bytes..], turn)?;
+            rest = after;
+        }
+        Ok(())
+    }
+
+    /// Keeps the beginning of what will be so long.
+    #[cold]
+    fn keep(&mut self, bytes: &[u8], whole_bytes: usize) {
+        let raw = &mut self.begun.get_or_insert_default().raw;
+        raw.reserve_exact(whole_bytes.min(bytes.len() + RESERVE_MAX).max(bytes.len()));
+        raw.extend_from_slice(bytes);
+    }
+
+    /// Completes the frame that is begun, and returns what comes after it.
+    fn complete_frame<'a>(&mut self, bytes: &'a [u8], turn: &mut Turn<'_>) -> Result<&'a [u8], Ended> {
+        let mut rest = bytes;
+        let Some(begun) = self.begun.as_mut().filter(|begun| !begun.raw.is_empty()) else { return Ok(rest) };
+        let header = loop {
+            if let Some(header) = Header::read(&begun.raw).map_err(violation)? {
+                break header;
+            }
+            let Some((first, after)) = rest.split_first() else { return Ok(rest) };
+            begun.raw.push(*first);
+            rest = after;
+        };
+        let missing = header.frame_bytes() - begun.raw.len();
+        let (more, after) = rest.split_at(missing.min(rest.len()));
+        begun.raw.reserve_exact(missing.min(more.len() + RESERVE_MAX));
+        begun.raw.extend_from_slice(more);
+        if more.len() < missing {
+            return Ok(after);
+        }
+        let raw = std::mem::take(&mut begun.raw);
+        if !begun.is_fragmented {
+            self.begun = None;
+        }
+        self.frame(header, &raw[header.header_bytes..], turn)?;
+        Ok(after)
+    }
+
+    #[inline]
+    fn frame(&mut self, header: Header, payload: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
+        let counts = turn.recorder.counts_mut();
+        counts.frames += 1;
+        counts.bytes_frames += header.frame_bytes() as u64;
+        if header.is_last && matches!(header.opcode, TEXT | BINARY) && self.begun.is_none() {
+            return self.message(payload, turn);
+        }
+        self.rare_frame(header, payload, turn)
+    }
+
+    #[cold]
+    fn rare_frame(&mut self, header: Header, payload: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
+        match header.opcode {
+            CLOSE => Err(self.goodbye(payload, turn)),
+            PING => {
+                frame::write(PONG, payload, turn.recorder.random() as u32, turn.out);
+                Ok(())
+            }
+            PONG => Ok(()),
+            opcode => self.fragment(opcode, header.is_last, payload, turn),
+        }
+    }
+
+    fn fragment(&mut self, opcode: u8, is_last: bool, payload: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
+        let begun = self.begun.get_or_insert_default();
+        if (opcode == CONTINUATION) != begun.is_fragmented {
+            return Err(violation("a fragment has no message, or a message begins within another"));
+        }
+        if (begun.message.len() + payload.len()) as u64 > MESSAGE_MAX {
+            return Err(violation("a message is longer than 16 MiB"));
+        }
+        begun.message.extend_from_slice(payload);
+        begun.is_fragmented = true;
+        if !is_last {
+            return Ok(());
+        }
+        let message = std::mem::take(&mut begun.message);
+        self.begun = None;
+        self.message(&message, turn)
+    }
+
+    /// The server's close frame: the answer to ours, or one of its own, which is answered (§5.5.1).
+    fn goodbye(&self, payload: &[u8], turn: &mut Turn<'_>) -> Ended {
+        if self.phase == Phase::Leaving {
+            return Ended::Closed;
+        }
+        let (code, reason) = match payload {
+            [] => (None, &[][..]),
+            [high, low, reason @ ..] => (Some(u16::from_be_bytes([*high, *low])), reason),
+            [_] => return violation("a close frame has half a code"),
+        };
+        let code_only = &payload[..payload.len().min(2)];
+        frame::write(CLOSE, code_only, turn.recorder.random() as u32, turn.out);
+        let reason = String::from_utf8_lossy(reason);
+        match code {
+            Some(code) => Ended::failed(format!("closed with {code} {reason}").trim_end(), &reason),
+            None => Ended::failed("closed without a code", ""),
+        }
+    }
+}
+
+const fn counted(turn: &Turn<'_>) -> u64 {
+    let counts = turn.recorder.counts();
+    counts.bytes_handshake + counts.bytes_frames
+}
+
+fn violation(what: &str) -> Ended {
+    Ended::failed("broke RFC 6455", what)
+}

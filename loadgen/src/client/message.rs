@@ -1,0 +1,176 @@
+//! What a whole message means: a stamped payload, a tick, an announced loss, a refusal, a heartbeat.
+
+use super::join::say;
+use super::ticks::Punctuality;
+use super::{Client, Ended, Phase, Turn};
+use crate::account::Verdict;
+use crate::dialect::template::Fill;
+use crate::recorder::FOREIGN_STREAM;
+use crate::stamp::{self, Stamp};
+
+/// Of a stream that is not the session's.
+const SOMEBODY_ELSES: &str = "a message for somebody else";
+
+/// Due before the run began, or later than it came: kept by the server from an earlier run, or its time was changed.
+const NOT_OF_THIS_RUN: &str = "a message that is not of this run";
+
+impl Client {
+    /// A whole message arrived: takes it apart where several may share it.
+    #[inline]
+    pub(super) fn message(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
+        match &turn.plan.words.separator {
+            None => self.part(text, turn),
+            Some(separator) => {
+                let mut rest = text;
+                while let Some(at) = separator.find(rest) {
+                    self.part(&rest[..at], turn)?;
+                    rest = &rest[at + separator.needle().len()..];
+                }
+                self.part(rest, turn)
+            }
+        }
+    }
+
+    #[inline]
+    fn part(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
+        // The frames of a stream are alike: the stamp is most often where it was last time.
+        let at = turn.recorder.mark_at;
+        if let Some(from_stamp) = text.get(at..)
+            && let Some(stamp) = turn.recorder.stamps.read(from_stamp)
+            && turn.plan.words.pattern.is_none()
+        {
+            self.stamped(&stamp, from_stamp, turn);
+            return Ok(());
+        }
+        self.other_part(text, turn)
+    }
+
+    fn other_part(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
+        if turn.plan.words.pattern.is_none()
+            && let Some(at) = stamp::find(text)
+        {
+            match Stamp::read(&text[at..]) {
+                Some(stamp) => {
+                    turn.recorder.mark_at = at;
+                    self.stamped(&stamp, &text[at..], turn);
+                }
+                None => turn.recorder.counts_mut().damaged += 1,
+            }
+            return Ok(());
+        }
+        self.plain(text, turn)
+    }
+
+    /// A payload of this tool.
+    #[inline]
+    fn stamped(&mut self, stamp: &Stamp, from_stamp: &[u8], turn: &mut Turn<'_>) {
+        if !turn.recorder.is_of_this_run(stamp.intended_ns, turn.now_ns) {
+            return self.stray(stamp, NOT_OF_THIS_RUN, turn);
+        }
+        let Some(account) = self.ledger.account(stamp.stream) else { return self.stray(stamp, SOMEBODY_ELSES, turn) };
+        if !stamp::is_whole(from_stamp, account.payload_bytes()) {
+            turn.recorder.counts_mut().damaged += 1;
+            return;
+        }
+        let counts = turn.recorder.counts_mut();
+        counts.messages += 1;
+        counts.bytes_payload += account.payload_bytes() as u64;
+        match account.arrived(stamp.seq) {
+            Verdict::Next | Verdict::Ahead(_) => {}
+            Verdict::Reordered => counts.reordered += 1,
+            Verdict::Duplicate => {
+                counts.duplicates += 1;
+                return;
+            }
+            Verdict::InDoubt => {
+                counts.in_doubt += 1;
+                return;
+            }
+        }
+        turn.recorder.arrived(stamp.intended_ns, stamp.slip_us, turn.now_ns);
+        turn.recorder.delivered += u64::from(stamp.stream < FOREIGN_STREAM);
+        if turn.recorder.is_watched(stamp.seq) && turn.plan.receivers(stamp.stream) > 1 {
+            turn.recorder.watched(stamp.stream, stamp.seq, turn.now_ns);
+        }
+    }
+
+    /// A message that is on no account: of a stream this session has none of, as it came before the session was ready or is
+    /// not for it; or one that this run did not send.
+    #[cold]
+    fn stray(&mut self, stamp: &Stamp, kind: &str, turn: &mut Turn<'_>) {
+        let payload_bytes = turn.plan.payload_bytes(stamp.stream) as u64;
+        let counts = turn.recorder.counts_mut();
+        counts.messages += 1;
+        counts.in_doubt += 1;
+        counts.bytes_payload += payload_bytes;
+        let expects = self.phase == Phase::Ready && !self.is_settled;
+        if expects {
+            let words = format!("number {} of stream {} came to client {}", stamp.seq, stamp.stream, self.number);
+            turn.recorder.failure(kind, &words);
+        }
+    }
+
+    /// Anything without a stamp.
+    fn plain(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
+        let plan = turn.plan;
+        let words = &plan.words;
+        if let Some(answer) = words.answers.iter().find(|answer| answer.fits(text)) {
+            let user = plan.user(self.number);
+            say(&answer.send, &Fill { client: self.number, user: &user, ..Fill::default() }, turn);
+            return Ok(());
+        }
+        if let Some(count) = words.announced(text) {
+            self.announced(count);
+        } else if self.phase == Phase::Joining {
+            return self.joining(text, turn);
+        } else if words.tick.as_ref().is_some_and(|tick| tick.find(text).is_some()) {
+            self.ticked(turn);
+        } else if words.error.as_ref().is_some_and(|error| error.find(text).is_some()) {
+            turn.recorder.counts_mut().refusals += 1;
+            turn.recorder.failure("refused", &String::from_utf8_lossy(text));
+        } else if let Some(found) = words.pattern.as_ref().and_then(|pattern| pattern.find(text)) {
+            self.foreign(found.time_ns, found.seq, text.len(), turn);
+        }
+        Ok(())
+    }
+
+    /// The server dropped messages and said so. Where the session has no streams, they were periodic pushes.
+    fn announced(&mut self, count: u64) {
+        match &mut self.ticks {
+            Some(ticks) if self.ledger.is_empty() => ticks.lost(count),
+            _ => self.ledger.announce(count),
+        }
+    }
+
+    fn ticked(&mut self, turn: &mut Turn<'_>) {
+        let Some(ticks) = &mut self.ticks else { return };
+        let punctuality = ticks.came(turn.now_ns);
+        turn.recorder.counts_mut().ticks += 1;
+        match punctuality {
+            Punctuality::Early(_) => turn.recorder.counts_mut().ticks_early += 1,
+            Punctuality::Late(ns) => turn.recorder.tally.jitter.record(ns),
+        }
+    }
+
+    /// A message of somebody else's, with its sender's time, and its number where there is one.
+    fn foreign(&mut self, time_ns: u64, seq: Option<u64>, bytes: usize, turn: &mut Turn<'_>) {
+        let now_ns = turn.recorder.wall_ns(turn.now_ns);
+        let counts = turn.recorder.counts_mut();
+        counts.messages += 1;
+        counts.bytes_payload += bytes as u64;
+        let verdict = match self.ledger.account(FOREIGN_STREAM) {
+            // Without numbers each is the next.
+            Some(account) => account.arrived_foreign(seq.unwrap_or(account.next())),
+            None => Verdict::InDoubt,
+        };
+        match verdict {
+            Verdict::Next | Verdict::Ahead(_) => {}
+            Verdict::Reordered => counts.reordered += 1,
+            Verdict::Duplicate => counts.duplicates += 1,
+            Verdict::InDoubt => counts.in_doubt += 1,
+        }
+        if !matches!(verdict, Verdict::Duplicate | Verdict::InDoubt) {
+            turn.recorder.arrived(time_ns, 0, now_ns);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The accounts of one session: those of all its streams, and how many losses the server announced to it.
+
+use smallvec::SmallVec;
+
+use crate::account::Account;
+use crate::stamp::SEQ_MAX;
+use crate::talk::Counts;
+
+/// A session's accounts.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// One for each stream, ascending by stream. Most sessions have one.
+    accounts: SmallVec<[Account; 1]>,
+    /// Messages the server said it dropped.
+    announced: u64,
+}
+
+impl Ledger {
+    /// Opens an account.
+    pub fn open(&mut self, account: Account) {
+        let at = self.accounts.partition_point(|other| other.stream() < account.stream());
+        self.accounts.insert(at, account);
+    }
+
+    /// The account of a stream.
+    #[inline]
+    pub fn account(&mut self, stream: u32) -> Option<&mut Account> {
+        let at = match self.accounts.as_slice() {
+            [only] if only.stream() == stream => 0,
+            accounts => accounts.binary_search_by_key(&stream, Account::stream).ok()?,
+        };
+        self.accounts.get_mut(at)
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// Whether it has no accounts.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.accounts.is_empty()
+    }
+
+    /// The server said that it dropped so many. More than a stream can have numbers count as that many, so that sums over all
+    /// sessions have room.
+    pub fn announce(&mut self, count: u64) {
+        self.announced = self.announced.saturating_add(count).min(SEQ_MAX);
+    }
+
+    /// Whether nothing is wrong with it: nothing is missing below the highest of each stream, and nothing was announced.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.announced == 0 && self.accounts.iter().all(|account| account.is_complete(account.next(), &[]))
+    }
+
+    /// Whether everything arrived, or was announced as lost. `end`: what a stream should have got everything below, and
+    /// those that the server did not take, ascending.
+    ///
+    /// Where more was announced than is missing, some of it was announced falsely, and what is missing may still come.
+    #[must_use]
+    pub fn is_complete<'a>(&self, end: impl Fn(&Account) -> (u64, &'a [u64])) -> bool {
+        let missing = self.accounts.iter().map(|account| {
+            let (end, refused) = end(account);
+            account.missing(end, refused)
+        });
+        let missing = missing.sum::<u64>();
+        missing == 0 || missing == self.announced
+    }
+
+    /// Closes all accounts, and adds what came out. `end` as above. Losses behind the last message of a session are told
+    /// apart where the server `closed` it.
+    ///
+    /// Announced losses are a session's, not a stream's: what was announced covers as much of what is missing, and what is
+    /// left over had no reason.
+    pub fn close<'a>(&self, end: impl Fn(&Account) -> (u64, &'a [u64]), closed: bool, counts: &mut Counts) {
+        let mut missing = 0;
+        let mut behind = 0;
+        for account in &self.accounts {
+            let (end, refused) = end(account);
+            let outcome = account.close(end, refused);
+            counts.expected += outcome.expected;
+            counts.received += outcome.received;
+            counts.damaged += outcome.unknown;
+            missing += outcome.missing;
+            behind += outcome.missing - account.close(end.min(account.next()), refused).missing;
+        }
+        let gaps = missing.min(self.announced);
+        let lost = missing - gaps;
+        counts.gaps += gaps;
+        counts.gaps_unfounded += self.announced - gaps;
+        counts.lost += lost;
+        if closed {
+            counts.lost_after_close += behind.min(lost);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger(streams: &[(u32, &[u64])]) -> Ledger {
+        let mut ledger = Ledger::default();
+        for (stream, numbers) in streams {
+            ledger.open(Account::new(*stream, 128, 0));
+            for seq in *numbers {
+                ledger.account(*stream).unwrap().arrived(*seq);
+            }
+        }
+        ledger
+    }
+
+    fn closed(ledger: &Ledger, end: u64, by_server: bool) -> Counts {
+        let mut counts = Counts::default();
+        ledger.close(|_| (end, &[]), by_server, &mut counts);
+        assert_eq!(counts.expected, counts.received + counts.gaps + counts.lost);
+        counts
+    }
+
+    #[test]
+    fn each_stream_has_its_own_numbers() {
+        let mut ledger = ledger(&[(9, &[0, 1]), (4, &[0, 1, 2]), (6, &[])]);
+        assert!(ledger.account(5).is_none());
+        assert_eq!(ledger.account(9).unwrap().next(), 2);
+        assert_eq!(ledger.account(4).unwrap().next(), 3);
+        let counts = closed(&ledger, 3, false);
+        assert_eq!((counts.expected, counts.received, counts.lost), (9, 5, 4));
+    }
+
+    #[test]
+    fn announced_losses_cover_what_is_missing_and_no_more() {
+        let mut ledger = ledger(&[(0, &[0, 3]), (1, &[0, 1, 2, 3])]);
+        ledger.announce(1);
+        let counts = closed(&ledger, 4, false);
+        assert_eq!((counts.gaps, counts.lost, counts.gaps_unfounded), (1, 1, 0));
+        assert!(!ledger.is_complete(|_| (4, &[])));
+        ledger.announce(4);
+        let counts = closed(&ledger, 4, false);
+        assert_eq!((counts.gaps, counts.lost, counts.gaps_unfounded), (2, 0, 3));
+        assert!(!ledger.is_complete(|_| (4, &[])), "what is missing may still come");
+        assert!(ledger.is_complete(|_| (1, &[])), "nothing is missing");
+        ledger.announce(1);
+        assert!(ledger.is_complete(|_| (6, &[])), "six are missing, and six were announced");
+        assert!(!ledger.is_clean());
+    }
+
+    #[test]
+    fn what_a_closed_session_missed_afterwards_is_told_apart() {
+        let ledger = ledger(&[(0, &[0, 2])]);
+        let counts = closed(&ledger, 10, true);
+        assert_eq!((counts.lost, counts.lost_after_close), (8, 7));
+        assert_eq!(closed(&ledger, 10, false).lost_after_close, 0);
+    }
+
+    #[test]
+    fn numbers_nobody_sent_are_damage() {
+        let counts = closed(&ledger(&[(0, &[0, 1, 77])]), 2, false);
+        assert_eq!((counts.expected, counts.received, counts.damaged), (2, 2, 1));
+    }
+}

@@ -1,0 +1,331 @@
+//! Where a worker's clients count: histograms, plain counts, watched arrivals, and what a session had to get.
+//!
+//! It knows nothing of bytes. The clients count all there is in [`Counts`] but what only the worker sees: connections begun, those
+//! that failed before there was a client to open, and bytes read, written and waiting, which it counts at the socket.
+
+use std::collections::HashMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::account::{Account, UNKNOWN};
+use crate::clock;
+use crate::hist::Hist;
+use crate::ledger::Ledger;
+use crate::plan::{CLIENT_STREAM, Plan};
+use crate::schedule::Schedule;
+use crate::stamp;
+use crate::talk::{Arrival, Counts, FAILURE_KINDS_MAX, Failures, Tally};
+
+mod arrivals;
+mod latencies;
+
+use arrivals::Arrivals;
+use latencies::Latencies;
+
+/// One for each worker.
+#[derive(Debug)]
+pub struct Recorder {
+    /// What is reported at the end.
+    pub(crate) tally: Tally,
+    /// Messages of publishers that sessions did not have: what those wait for that publish when all is delivered.
+    pub(crate) delivered: u64,
+    /// Where the stamp was in the last frame: the next frame most often has it there, too.
+    pub(crate) mark_at: usize,
+    /// What reads stamps.
+    pub(crate) stamps: stamp::Reader,
+    /// To write payloads into.
+    pub(crate) scratch: Vec<u8>,
+    latencies: Latencies,
+    arrivals: Arrivals,
+    /// `skew_every - 1` of the plan.
+    watch_mask: u64,
+    watch_shift: u32,
+    steady: Option<Steady>,
+    published: Option<Published>,
+    /// Sessions that are over and missed something: closed when it is known what the server did not take.
+    departed: Vec<Departed>,
+    /// Nothing of this run was due before.
+    pub(crate) earliest_ns: u64,
+    /// Between the wall clock and the monotonic one.
+    wall_offset_ns: u64,
+    random: u64,
+}
+
+/// What is known of publishing while it goes on.
+#[derive(Debug)]
+struct Steady {
+    from_ns: u64,
+    schedules: Vec<Option<Schedule>>,
+}
+
+/// What was published in all.
+#[derive(Debug, Default)]
+struct Published {
+    counts: Vec<u64>,
+    refused: HashMap<u32, Vec<u64>>,
+}
+
+/// A session that is over.
+#[derive(Debug)]
+struct Departed {
+    ledger: Ledger,
+    /// What each stream had to be got up to, and whether the server closed it.
+    ends: Vec<(u32, u64)>,
+    closed_by_server: bool,
+}
+
+/// Sessions that are over with something missing: beyond, they are closed without knowing what the server did not take.
+const DEPARTED_MAX: usize = 65_536;
+
+/// Bytes of an example that are kept.
+const EXAMPLE_MAX: usize = 300;
+
+/// Streams of messages that this tool did not publish: one for each session.
+pub const FOREIGN_STREAM: u32 = CLIENT_STREAM - 1;
+
+impl Recorder {
+    /// For the clients of this plan.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall_ns = wall.as_nanos() as u64;
+        let now_ns = clock::now_ns();
+        Self {
+            tally: Tally::default(),
+            delivered: 0,
+            mark_at: 0,
+            stamps: stamp::Reader::default(),
+            scratch: Vec::new(),
+            latencies: Latencies::default(),
+            arrivals: Arrivals::default(),
+            watch_mask: plan.skew_every - 1,
+            watch_shift: plan.skew_every.trailing_zeros(),
+            steady: None,
+            published: None,
+            departed: Vec::new(),
+            earliest_ns: now_ns,
+            wall_offset_ns: wall_ns.saturating_sub(now_ns),
+            random: (wall_ns ^ u64::from(std::process::id()) << 32) | 1,
+        }
+    }
+
+    /// The steady phase begins then: sessions that get ready later need not get what was due before.
+    pub fn steady(&mut self, plan: &Plan, from_ns: u64) {
+        self.earliest_ns = from_ns;
+        self.steady = Some(Steady { from_ns, schedules: plan.schedules(from_ns) });
+    }
+
+    /// Publishing is over: so many messages went into each stream, and these of them the server did not take.
+    pub fn published(&mut self, counts: Vec<u64>, refused: &[(u32, u64)]) {
+        let mut by_stream: HashMap<u32, Vec<u64>> = HashMap::new();
+        for (stream, seq) in refused {
+            by_stream.entry(*stream).or_default().push(*seq);
+        }
+        by_stream.values_mut().for_each(|numbers| numbers.sort_unstable());
+        self.published = Some(Published { counts, refused: by_stream });
+    }
+
+    /// Something failed: its kind, and what was said. Control characters of the server's are replaced: both are shown to people.
+    pub fn failure(&mut self, kind: &str, example: &str) {
+        let kind = printable(kind);
+        let kind = kind.as_str();
+        let failures = &mut self.tally.failures;
+        let known = failures.iter().position(|failure| failure.kind == kind);
+        let known = known.or_else(|| (failures.len() >= FAILURE_KINDS_MAX).then_some(FAILURE_KINDS_MAX - 1));
+        match known {
+            Some(at) => failures[at].count += 1,
+            None => {
+                // The last kind takes all further ones.
+                let kind = if failures.len() == FAILURE_KINDS_MAX - 1 { "other" } else { kind };
+                let example = printable(&example[..example.floor_char_boundary(EXAMPLE_MAX)]);
+                failures.push(Failures { kind: kind.to_owned(), count: 1, example });
+            }
+        }
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub const fn counts(&self) -> &Counts {
+        &self.tally.counts
+    }
+
+    /// For what the worker counts itself.
+    pub const fn counts_mut(&mut self) -> &mut Counts {
+        &mut self.tally.counts
+    }
+
+    /// A timer of the steady phase fired so late.
+    pub fn slip(&mut self, ns: u64) {
+        self.tally.slip.record(ns);
+    }
+
+    /// A connection was begun so late.
+    pub fn slip_opening(&mut self, ns: u64) {
+        self.tally.slip_opening.record(ns);
+    }
+
+    /// Latencies since the last call, from when messages were due.
+    pub fn drain_latency(&mut self) -> Hist {
+        self.latencies.drain(&mut self.tally.latency, &mut self.tally.latency_uncorrected)
+    }
+
+    /// Watched messages that came to nobody in the last second.
+    pub fn drain_arrivals(&mut self, now_ns: u64) -> Vec<Arrival> {
+        self.arrivals.drain(now_ns)
+    }
+
+    /// All watched messages that were not reported: at the end.
+    pub fn drain_all_arrivals(&mut self) -> Vec<Arrival> {
+        self.arrivals.drain(u64::MAX)
+    }
+
+    /// All it has to say. Its clients must have been settled before.
+    #[must_use]
+    pub fn finish(mut self) -> Tally {
+        for departed in std::mem::take(&mut self.departed) {
+            self.close_departed(&departed);
+        }
+        self.drain_latency();
+        self.tally
+    }
+}
+
+/// For the clients.
+impl Recorder {
+    /// A message arrived that its session did not have, so long after it was due.
+    #[inline]
+    pub(crate) fn arrived(&mut self, intended_ns: u64, slip_us: u32, now_ns: u64) {
+        self.latencies.record(now_ns.saturating_sub(intended_ns), slip_us);
+    }
+
+    /// Whether a message that was due then, and came now, can be of this run: clocks of a machine's processes agree.
+    #[inline]
+    pub(crate) const fn is_of_this_run(&self, intended_ns: u64, now_ns: u64) -> bool {
+        self.earliest_ns <= intended_ns && intended_ns <= now_ns
+    }
+
+    /// Whether the skew of this one is wanted, if its stream has several receivers.
+    #[inline]
+    pub(crate) const fn is_watched(&self, seq: u64) -> bool {
+        seq & self.watch_mask == 0
+    }
+
+    pub(crate) fn watched(&mut self, stream: u32, seq: u64, now_ns: u64) {
+        self.arrivals.saw(stream, seq, seq >> self.watch_shift, now_ns);
+    }
+
+    /// The first number that a session which is ready now has to get of a publisher's stream.
+    pub(crate) fn base(&self, plan: &Plan, stream: u32, now_ns: u64) -> u64 {
+        match self.steady.as_ref().filter(|steady| now_ns > steady.from_ns) {
+            None => 0,
+            Some(_) => self.first_due(plan, stream, now_ns).unwrap_or(UNKNOWN),
+        }
+    }
+
+    /// Whether messages may be on their way already.
+    pub(crate) fn is_steady(&self, now_ns: u64) -> bool {
+        self.steady.as_ref().is_some_and(|steady| now_ns > steady.from_ns)
+    }
+
+    /// The first number that is due at this time or later, where there is a schedule.
+    pub(crate) fn first_due(&self, plan: &Plan, stream: u32, at_ns: u64) -> Option<u64> {
+        let schedules = &self.steady.as_ref()?.schedules;
+        Some(schedules.get(plan.publisher_of(stream))?.as_ref()?.first_due(stream, at_ns))
+    }
+
+    /// How many went into a publisher's stream, and those the server did not take. `None`: it is not known yet.
+    pub(crate) fn published_in(&self, stream: u32) -> Option<(u64, &[u64])> {
+        let published = self.published.as_ref()?;
+        let count = published.counts.get(stream as usize).copied()?;
+        Some((count, published.refused.get(&stream).map_or(&[], Vec::as_slice)))
+    }
+
+    /// Whether it is known what was published.
+    pub(crate) const fn is_published(&self) -> bool {
+        self.published.is_some()
+    }
+
+    /// A session is over, and had to get everything below these ends.
+    pub(crate) fn depart(&mut self, ledger: Ledger, closed_by_server: bool, end: impl Fn(&Self, &Account) -> u64) {
+        let ends = ledger.accounts().iter().map(|account| (account.stream(), end(self, account))).collect();
+        let at_once = (ledger.is_clean() && !closed_by_server) || self.departed.len() == DEPARTED_MAX;
+        let departed = Departed { ledger, ends, closed_by_server };
+        if at_once {
+            self.close_departed(&departed);
+        } else {
+            self.departed.push(departed);
+        }
+    }
+
+    fn close_departed(&mut self, departed: &Departed) {
+        let mut counts = self.tally.counts;
+        let end = |account: &Account| {
+            let found = departed.ends.iter().find(|(stream, _)| *stream == account.stream());
+            let refused = self.published_in(account.stream()).map_or(&[][..], |(_, refused)| refused);
+            (found.map_or(account.next(), |(_, end)| *end), refused)
+        };
+        departed.ledger.close(end, departed.closed_by_server, &mut counts);
+        self.tally.counts = counts;
+    }
+
+    /// The wall clock's time at a monotonic one.
+    pub(crate) const fn wall_ns(&self, now_ns: u64) -> u64 {
+        now_ns + self.wall_offset_ns
+    }
+
+    /// xorshift64*: for masks and keys, which RFC 6455 wants unpredictable for proxies' sake, not for secrecy.
+    pub(crate) const fn random(&mut self) -> u64 {
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        self.random.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+}
+
+fn printable(text: &str) -> String {
+    text.replace(|letter: char| letter.is_control(), "?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorder() -> Recorder {
+        Recorder::new(&Plan::new(toml::from_str("name = \"test\"\ngroup = []").unwrap()).unwrap())
+    }
+
+    #[test]
+    fn kinds_of_failures_are_bounded_and_none_is_forgotten() {
+        let mut recorder = recorder();
+        for round in 0..2 {
+            for kind in 0..100 {
+                recorder.failure(&format!("kind {kind}"), &format!("round {round} {}", "ä".repeat(400)));
+            }
+        }
+        let failures = recorder.finish().failures;
+        assert_eq!(failures.len(), FAILURE_KINDS_MAX);
+        assert_eq!(failures.iter().map(|failure| failure.count).sum::<u64>(), 200);
+        assert_eq!((failures[0].count, failures[FAILURE_KINDS_MAX - 1].kind.as_str()), (2, "other"));
+        assert!(
+            failures
+                .iter()
+                .all(|failure| failure.example.len() <= EXAMPLE_MAX && failure.example.starts_with("round 0"))
+        );
+    }
+
+    #[test]
+    fn what_a_server_says_cannot_steer_a_terminal() {
+        let mut recorder = recorder();
+        recorder.failure("closed with 4000 \u{1b}[2J", "a\r\nb");
+        recorder.failure("closed with 4000 \u{1b}[2J", "again");
+        let failures = recorder.finish().failures;
+        assert_eq!((failures[0].kind.as_str(), failures[0].example.as_str()), ("closed with 4000 ?[2J", "a??b"));
+        assert_eq!(failures[0].count, 2);
+    }
+
+    #[test]
+    fn masks_differ() {
+        let mut recorder = recorder();
+        let masks: std::collections::HashSet<u64> = (0..1_000).map(|_| recorder.random()).collect();
+        assert_eq!(masks.len(), 1_000);
+    }
+}

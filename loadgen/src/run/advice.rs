@@ -1,0 +1,82 @@
+//! What to do when no client could connect: by the words of the most frequent failure.
+
+use crate::talk::Failures;
+
+/// Words for a run in which nobody got ready. Failures stand with the most frequent first.
+#[must_use]
+pub fn nobody_got_ready(clients: u32, failures: &[Failures]) -> String {
+    let Some(first) = failures.first() else {
+        return format!("none of the {clients} clients got ready, and none failed: the server answers nothing. {SLOW}");
+    };
+    let example = if first.example.is_empty() { String::new() } else { format!(" ({})", first.example) };
+    format!(
+        "none of the {clients} clients got ready: {} × {}{example}. {}",
+        first.count,
+        first.kind,
+        advice(&first.kind)
+    )
+}
+
+/// The first whose words are in the failure's kind.
+fn advice(kind: &str) -> &'static str {
+    let kind = kind.to_ascii_lowercase();
+    let fits = |(words, _): &&(&[&str], &'static str)| words.iter().any(|words| kind.contains(words));
+    ADVICE.iter().find(fits).map_or(OTHERWISE, |(_, advice)| advice)
+}
+
+const ADVICE: [(&[&str], &str); 8] = [
+    (
+        &["refused before"],
+        "The server refuses what the dialect says: choose another one (--dialect), or give the clients what they sign in with",
+    ),
+    (&["connection refused"], "Is the server running, and is this its port? Say where it is with --url"),
+    (
+        &["answered 401", "answered 403"],
+        "The server wants to know who connects: give it what it asks for in the URL or as a header (target.headers)",
+    ),
+    (
+        &["answered 4", "answered 3", "no http", "answered 5"],
+        "This is no WebSocket endpoint: check the path of --url, and the dialect",
+    ),
+    (
+        &["no tls"],
+        "What listens there speaks no TLS: begin --url with ws:// (and --api with http://), or name the port that does",
+    ),
+    (
+        &["certificate", "tls"],
+        "Name the authority that signed the server's certificate (target.ca_file), or accept any (target.insecure)",
+    ),
+    (&["timed out", "timeout"], SLOW),
+    (
+        &["descriptors", "too many open files", "no local port"],
+        "Raise ulimit -n, connect from more addresses (tool.source_addresses), or take fewer clients",
+    ),
+];
+
+const SLOW: &str =
+    "Ramp up slower, raise phases.connect_timeout_ms, or check that the dialect waits for what this server says";
+
+const OTHERWISE: &str = "Check --url and the dialect, and look into the server's log";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(kind: &str, example: &str) -> Vec<Failures> {
+        vec![Failures { kind: kind.into(), count: 3, example: example.into() }]
+    }
+
+    #[test]
+    fn the_most_frequent_failure_decides() {
+        let words = nobody_got_ready(5, &failure("handshake answered 403", "Forbidden"));
+        assert!(
+            words.starts_with("none of the 5 clients got ready: 3 × handshake answered 403 (Forbidden). "),
+            "{words}"
+        );
+        assert!(words.contains("target.headers"), "{words}");
+        assert!(nobody_got_ready(5, &failure("connection refused", "")).contains("--url"));
+        assert!(nobody_got_ready(5, &failure("no TLS spoken", "")).contains("ws://"));
+        assert!(nobody_got_ready(5, &failure("closed with 4000", "")).contains("log"));
+        assert!(nobody_got_ready(5, &[]).contains("answers nothing"));
+    }
+}

@@ -1,0 +1,45 @@
+//! Sessions that the engine ends in the middle of a run.
+
+use std::sync::{Arc, Mutex};
+
+use crate::node::{ask, engine, run, target};
+
+const LOAD: &str = "[phases]\nramp_ms = 50\nsteady_ms = 2500\ndrain_ms = 20000\n\
+    [[group]]\nclients = 10\nchannels = [\"news\"]\n\
+    [[publisher]]\nto = { channels = [\"news\"] }\nrate_per_s = 100\npayload_bytes = 100\n";
+
+#[test]
+fn a_kicked_session_misses_the_rest_and_nobody_else_does() {
+    let engine = engine(|_| ());
+    let scenario = toml::from_str(&(target(&engine) + LOAD)).unwrap();
+    let (outcome, _) = run(scenario, || {
+        let answer = ask(&engine, "DELETE", "/v1/users/user-3");
+        assert!(answer.contains(r#""kicked":1"#), "{answer}");
+    });
+    let counts = &outcome.counts;
+    assert_eq!((outcome.publishing.published, outcome.publishing.refused, counts.closed_by_server), (250, 0, 1));
+    assert_eq!((counts.expected, counts.gaps, counts.duplicates, counts.reordered), (2_500, 0, 0, 0));
+    // The others have theirs, and the one has what came before.
+    assert!(counts.lost > 0 && counts.lost < 250, "{counts:?}");
+    assert_eq!(counts.lost, counts.lost_after_close);
+    let failure = &outcome.failures[0];
+    assert!(failure.kind.starts_with("closed with 4002") && failure.count == 1, "{:?}", outcome.failures);
+    engine.stop();
+}
+
+#[test]
+fn an_engine_that_stops_midway_leaves_a_result_that_adds_up() {
+    let engine = Arc::new(Mutex::new(Some(engine(|_| ()))));
+    let scenario = toml::from_str(&(target(engine.lock().unwrap().as_ref().unwrap()) + LOAD)).unwrap();
+    let (outcome, notes) = run(scenario, || engine.lock().unwrap().take().unwrap().stop());
+    let counts = &outcome.counts;
+    assert_eq!((counts.ready, counts.closed_by_server, counts.closed_by_plan), (10, 10, 0));
+    assert_eq!(counts.lost, counts.lost_after_close, "until the end nothing was lost: {counts:?}");
+    assert_eq!(outcome.publishing.published, 250, "the schedule waits for nobody");
+    assert!(outcome.publishing.refused > 0);
+    assert_eq!(counts.expected, counts.received + counts.lost);
+    assert!(counts.received > 0 && counts.expected <= 10 * (250 - outcome.publishing.refused), "{counts:?}");
+    assert!(notes.iter().any(|words| words.contains("closed 10 connections, none is left")), "{notes:?}");
+    let kinds: Vec<&str> = outcome.failures.iter().map(|failure| failure.kind.as_str()).collect();
+    assert!(kinds.contains(&"publication not sent"), "{kinds:?}");
+}
