@@ -1,0 +1,1 @@
+"""Tables, charts, and the generated part of docs/BENCHMARKS.md."""

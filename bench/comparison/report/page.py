@@ -1,0 +1,60 @@
+"""The generated part of docs/BENCHMARKS.md, and its charts. What people wrote around it stays."""
+
+from ..places import CHARTS, PAGE
+from ..records import Records
+from . import chart, doubts, sections, wins
+from .table import Table
+
+BEGIN = "<!-- bench/compare: begin. Generated; what stands between here and the end is written over. -->"
+END = "<!-- bench/compare: end -->"
+
+
+def write(records: Records):
+    charts = chart.all_of(records)
+    CHARTS.mkdir(parents=True, exist_ok=True)
+    for name, drawing in charts.items():
+        (CHARTS / f"{name}.svg").write_text(drawing)
+    text = PAGE.read_text()
+    if BEGIN not in text:
+        text = f"{text.rstrip()}\n\n{BEGIN}\n{END}\n"
+    before, rest = text.split(BEGIN, 1)
+    after = rest.split(END, 1)[1]
+    PAGE.write_text(f"{before}{BEGIN}\n{generated(records, list(charts))}\n{END}{after}")
+
+
+def generated(records: Records, charts: list[str]) -> str:
+    parts = ["## epush and its peers", intro(records), servers(records)]
+    parts += [f"![{chart.TITLES[name]}](benchmarks/{name}.svg)" for name in charts]
+    parts += [f"### {section.title}\n\n{section.about}\n\n{section.table.markdown()}" for section in sections.all_of(records)]
+    won = wins.all_of(records) or ["Nowhere in these results."]
+    parts.append("### Where a peer beats epush\n\nMedian against median, every row.\n\n" + bullets(won))
+    if told := doubts.all_of(records):
+        parts.append("### To be doubted\n\nWhat failed, and what measured the load generator more than the server.\n\n" + bullets(told))
+    return "\n\n".join(parts)
+
+
+def intro(records: Records) -> str:
+    facts, host = records.facts, records.facts["machine"]
+    changed = " with changes" if host["changed"] else ""
+    return (
+        f"    {facts['command']}\n\n"
+        f"{facts['date']}, revision {host['revision']}{changed}, {facts['rounds']} rounds in {facts.get('minutes', '?')} minutes. "
+        f"{host['processor']}, {host['processors']} processors, {host['memory_gib']} GiB, {host['kernel']}, {host['system']}, "
+        f"{host['compiler']}. Server and clients share them. "
+        "Every server does the same work in turn, the order the other way around every other round; medians, and in parentheses least "
+        "and most. The load is epush-loadgen's; the servers are in [bench/peers](../bench/peers), without compression, each as its "
+        "documentation has it for speed. Plain servers broadcast the text that epush makes of a message, so as many bytes go out; "
+        "Socket.IO and NATS frame the payload in their own way."
+    )
+
+
+def servers(records: Records) -> str:
+    table = Table(["server", "version", "threads", "know"])
+    for one in records.facts["servers"].values():
+        table.add(one["title"], one["version"], one["threads"], one["note"])
+    absent = [f"{title} could not be had: {why}" for title, why in records.facts["absent"].items()]
+    return table.markdown() + ("\n\n" + bullets(absent) if absent else "")
+
+
+def bullets(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

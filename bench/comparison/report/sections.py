@@ -1,0 +1,195 @@
+"""The tables, each with its heading and a sentence on what is in it."""
+
+from dataclasses import dataclass
+
+from ..records import Records
+from . import bar
+from .table import Table, count, middle, million, number, ranged, ratio, ratio_ranged, size
+
+
+@dataclass
+class Section:
+    """A part of the page."""
+
+    title: str
+    about: str
+    table: Table
+
+
+def all_of(records: Records) -> list[Section]:
+    """Those that there are results for."""
+    makers = [
+        ("fanout", floor_and_epush),
+        ("fanout", cost),
+        ("fanout", speed),
+        ("latency", latency_of_each),
+        ("latency", latency_at_epush),
+        ("echo", echo),
+        ("idle", idle),
+        ("storm", storm),
+        ("beside", beside),
+        ("slow", slow),
+        ("window", window),
+    ]
+    return [maker(records) for work, maker in makers if records.of(work)]
+
+
+def title(records: Records, name: str) -> str:
+    return records.facts["servers"][name]["title"]
+
+
+def case_words(subscribers: int, payload_bytes: int) -> str:
+    return f"{count(subscribers)} × {size(payload_bytes)}"
+
+
+def floor_and_epush(records: Records) -> Section:
+    table = Table(["subscribers × payload", "at once", "floor µs", "epush µs", "epush / floor", "at most", "reached"])
+    for subscribers, payload_bytes, at_once in records.cases("fanout", "subscribers", "payload_bytes", "at_once"):
+        case = {"subscribers": subscribers, "payload_bytes": payload_bytes, "at_once": at_once}
+        costs = [records.spread(records.of("fanout", name, **case), "cpu_us") for name in ("floor", "epush")]
+        against = records.ratio("fanout", "epush", "floor", "cpu_us", **case)
+        most = bar.FANOUT.get(at_once)
+        table.add(
+            case_words(subscribers, payload_bytes),
+            str(at_once),
+            *(ranged(cost) for cost in costs),
+            ratio_ranged(against),
+            f"{most:.2f}" if most else "–",
+            bar.verdict(against, most) if most else "–",
+        )
+    return Section(
+        "A delivery: epush and the floor",
+        "Microseconds of processor, user and system, for each delivery. Ratios are made within a round. 256 at once is flooded: "
+        "more than shares a write.",
+        table,
+    )
+
+
+def cost(records: Records) -> Section:
+    names = records.servers("fanout")
+    table = Table(["subscribers × payload, at once", *(title(records, name) for name in names)])
+    for words, case in cases_of_everybody(records):
+        table.add(words, *(middle(records.spread(records.of("fanout", name, **case), "cpu_us")) for name in names))
+    return Section("A delivery: everybody", "Microseconds of processor for each delivery, medians.", table)
+
+
+def cases_of_everybody(records: Records) -> list[tuple[str, dict]]:
+    """Those of the fan-out that more than the floor and epush did, where there are others."""
+    others = bar.peers(records, "fanout")
+    found = []
+    for subscribers, payload_bytes, at_once in records.cases("fanout", "subscribers", "payload_bytes", "at_once"):
+        case = {"subscribers": subscribers, "payload_bytes": payload_bytes, "at_once": at_once}
+        if not others or any(records.of("fanout", name, **case) for name in others):
+            found.append((f"{case_words(subscribers, payload_bytes)}, {at_once}", case))
+    return found
+
+
+def speed(records: Records) -> Section:
+    names = records.servers("fanout")
+    table = Table(["subscribers × payload, at once", *(title(records, name) for name in names)])
+    for words, case in cases_of_everybody(records):
+        speeds = (records.spread(records.of("fanout", name, **case), "deliveries_per_s") for name in names)
+        table.add(words, *(middle(speed, million) for speed in speeds))
+    about = "Millions of deliveries a second, the next burst when everybody has the last; the clients on the other processor."
+    return Section("Deliveries a second", about, table)
+
+
+def latency_of_each(records: Records) -> Section:
+    table = Table(["server", "subscribers", "messages a second", "its p50 / p99 / p99.9 ms", "epush at the same rate"])
+    for (subscribers,) in records.cases("latency", "subscribers"):
+        for peer in records.servers("latency"):
+            case = {"subscribers": subscribers, "half_of": peer}
+            rate = records.spread(records.of("latency", peer, **case), "rate_per_s")
+            both = (quantiles(records, name, case) for name in (peer, "epush"))
+            table.add(title(records, peer), count(subscribers), middle(rate), *both)
+    about = "128 B, one message at a time on a schedule, at half of what the server does at most; from when a message was due."
+    return Section("Latency at half of its own maximum", about, table)
+
+
+def latency_at_epush(records: Records) -> Section:
+    table = Table(["server", "subscribers", "messages a second", "p50 / p99 / p99.9 ms"])
+    for (subscribers,) in records.cases("latency", "subscribers"):
+        case = {"subscribers": subscribers, "half_of": "epush"}
+        for name in records.servers("latency"):
+            rate = records.spread(records.of("latency", name, **case), "rate_per_s")
+            table.add(title(records, name), count(subscribers), middle(rate), quantiles(records, name, case))
+    about = "As above, everybody at half of what epush does at most. A server that cannot do so many falls behind."
+    return Section("Latency at half of epush's maximum", about, table)
+
+
+def quantiles(records: Records, name: str, case: dict) -> str:
+    rows = records.of("latency", name, **case)
+    return " / ".join(middle(records.spread(rows, figure)) for figure in ("p50_ms", "p99_ms", "p999_ms"))
+
+
+def echo(records: Records) -> Section:
+    table = Table(["server", "connections", "µs a message", "to the floor", "messages a second", "p50 / p99 ms"])
+    for (connections,) in records.cases("echo", "connections"):
+        for name in records.servers("echo"):
+            rows = records.of("echo", name, connections=connections)
+            against = records.ratio("echo", name, "floor", "cpu_us", connections=connections)
+            tails = " / ".join(middle(records.spread(rows, figure)) for figure in ("p50_ms", "p99_ms"))
+            costs = ranged(records.spread(rows, "cpu_us"))
+            speeds = middle(records.spread(rows, "echoes_per_s"))
+            table.add(title(records, name), count(connections), costs, ratio(against), speeds, tails)
+    about = f"128 B, every client sends the next when it has the last back. epush is to stay under {bar.ECHO:.2f} × the floor."
+    return Section("Echo", about, table)
+
+
+def idle(records: Records) -> Section:
+    table = Table(["server", "connections", "bytes a connection"])
+    for (connections,) in records.cases("idle", "connections"):
+        for name in records.servers("idle"):
+            held = ranged(records.spread(records.of("idle", name, connections=connections), "bytes"))
+            table.add(title(records, name), count(connections), held)
+    about = (
+        "By which the server's resident memory grows with each connection, subscribed to one of 100 channels where there is such a "
+        f"thing; the kernel's sockets are not in it. epush is to stay under {bar.IDLE_BYTES}."
+    )
+    return Section("Memory of an idle connection", about, table)
+
+
+def storm(records: Records) -> Section:
+    table = Table(["server", "connections", "µs a connection", "to the floor", "connections a second"])
+    for (connections,) in records.cases("storm", "connections"):
+        for name in records.servers("storm"):
+            rows = records.of("storm", name, connections=connections)
+            against = records.ratio("storm", name, "floor", "cpu_us", connections=connections)
+            costs = ranged(records.spread(rows, "cpu_us"))
+            table.add(title(records, name), count(connections), costs, ratio(against), middle(records.spread(rows, "connects_per_s")))
+    about = f"Accepted and upgraded, as fast as it goes. epush is to stay under {bar.STORM:.2f} × the floor."
+    return Section("Connect storm", about, table)
+
+
+def beside(records: Records) -> Section:
+    table = Table(["subscribers", "one broadcast ms", "echo p50 ms", "echo p99 ms", "p99 / broadcast", "echo p99 alone ms"])
+    for (subscribers,) in records.cases("beside", "subscribers"):
+        rows = records.of("beside", "epush", subscribers=subscribers)
+        figures = ("broadcast_ms", "echo_p50_ms", "echo_p99_ms", "share", "echo_alone_p99_ms")
+        table.add(count(subscribers), *(ranged(records.spread(rows, figure)) for figure in figures))
+    about = (
+        "epush: a broadcast, from its first receiver to its last, and small messages of others that come back while it goes on. "
+        f"Their p99 is to stay under {bar.BESIDE_SHARE:g} of it."
+    )
+    return Section("An echo beside broadcasts", about, table)
+
+
+def slow(records: Records) -> Section:
+    table = Table(["subscribers that never read", "µs a delivery", "to none", "announced as lost", "p99 ms"])
+    for subscribers, stalled in records.cases("slow", "subscribers", "stalled"):
+        rows = records.of("slow", "epush", subscribers=subscribers, stalled=stalled)
+        without = records.spread(records.of("slow", "epush", subscribers=subscribers, stalled=0.0), "cpu_us")
+        costs = records.spread(rows, "cpu_us")
+        against = costs.middle / without.middle if costs and without else None
+        lost = middle(records.spread(rows, "announced"))
+        table.add(f"{stalled:.0%} of {count(subscribers)}", ranged(costs), number(against), lost, middle(records.spread(rows, "p99_ms")))
+    return Section("Full sockets", "epush: 1 KiB, 16 at once, 1 600 a second; cost of what is delivered.", table)
+
+
+def window(records: Records) -> Section:
+    table = Table(["batch_ms", "µs a delivery", "p50 ms", "p99 ms"])
+    for (window_ms,) in records.cases("window", "batch_ms"):
+        rows = records.of("window", "epush", batch_ms=window_ms)
+        table.add(str(window_ms), *(ranged(records.spread(rows, figure)) for figure in ("cpu_us", "p50_ms", "p99_ms")))
+    about = "epush: 1 000 subscribers, 200 messages of 128 B a second, evenly. `channels.batch_ms` is how long they wait for each other."
+    return Section("Messages that share a write", about, table)

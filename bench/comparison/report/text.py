@@ -1,0 +1,18 @@
+"""The results on a terminal."""
+
+from ..records import Records
+from . import doubts, sections, wins
+
+
+def render(records: Records) -> str:
+    parts = [f"{section.title}\n{section.about}\n\n{section.table.plain()}" for section in sections.all_of(records)]
+    parts.append(listed("Where a peer beats epush", wins.all_of(records) or ["nowhere in these results"]))
+    if absent := records.facts["absent"]:
+        parts.append(listed("Not compared", [f"{title}: {why}" for title, why in absent.items()]))
+    if told := doubts.all_of(records):
+        parts.append(listed("To be doubted", told))
+    return "\n\n".join(parts)
+
+
+def listed(title: str, lines: list[str]) -> str:
+    return "\n".join([title, *(f"- {line}" for line in lines)])

@@ -1,0 +1,63 @@
+"""Fan-out: what a delivery costs, and how many there are a second.
+
+The next burst is published when every subscriber has the last one, so every server does the same work, and none drops.
+"""
+
+from ..loadgen import Found
+from ..scenario import publisher, scenario, subscribers
+from .bench import Bench
+
+PAYLOADS = [128, 1_024]
+
+#: Messages published at once: one, and so many that no server can have sent the first when the last one is there.
+BURSTS = [1, 64]
+
+#: What the floor and epush do besides: where sharing a write begins, and more than fits into one.
+MORE_BURSTS = [16, 256]
+
+#: With so many bursts, what the last one is too long hardly counts; with fewer, each counts as the longest.
+MANY = 8
+
+#: The servers that do them.
+CLOSELY = ["floor", "epush", "socketify"]
+
+
+def measure(bench: Bench, round_: int):
+    for clients in bench.options.subscribers:
+        with bench.servers(round_) as servers:
+            for payload_bytes in PAYLOADS:
+                for burst in sorted(BURSTS + MORE_BURSTS):
+                    for server in servers:
+                        if burst in BURSTS or bench.options.all_bursts or server.name in CLOSELY:
+                            measure_one(bench, round_, server, clients, payload_bytes, burst)
+
+
+def measure_one(bench: Bench, round_: int, server, clients: int, payload_bytes: int, burst: int):
+    case = {"subscribers": clients, "payload_bytes": payload_bytes, "at_once": burst}
+    what = scenario(
+        "fanout",
+        server,
+        # Some ten broadcasts one at a time to the largest crowd.
+        bench.steady_ms(400 + clients // 20),
+        [subscribers(clients)],
+        [publisher(payload_bytes, burst, pace="delivered")],
+        payload_bytes=payload_bytes,
+    )
+    return bench.measure(round_, "fanout", server, case, what, lambda found: figures(found, burst))
+
+
+def figures(found: Found, burst: int) -> dict:
+    counts = found.counts
+    return {
+        "cpu_us": found.server["cpu_us_per_delivery"],
+        "deliveries_per_s": counts["messages"] / bursts_s(found, burst),
+        "bytes_per_delivery": counts["bytes_frames"] / max(counts["messages"], 1),
+    }
+
+
+def bursts_s(found: Found, burst: int) -> float:
+    """How long all bursts took: the last one begins before the end of the steady phase, and ends after it."""
+    bursts = found.outcome["publishing"]["published"] / burst
+    if bursts >= MANY:
+        return found.steady_s * bursts / (bursts - 0.5)
+    return bursts * found.quantiles_ms("latency_uncorrected", most=1.0)["most"] / 1e3

@@ -1,0 +1,56 @@
+"""Fan-out while some subscribers read nothing: what a delivery to the others costs, on epush."""
+
+from ..loadgen import Found
+from ..scenario import publisher, scenario, subscribers
+from ..server import Server
+from .bench import Bench
+
+#: Of the subscribers, those that never read once they are subscribed.
+SHARES = [0.0, 0.2]
+
+SUBSCRIBERS = 1_000
+
+#: With this payload and rate, a socket that is not read is full within the first second or two.
+PAYLOAD_BYTES = 1_024
+BURST = 16
+RATE_PER_S = 1_600.0
+
+# Small sockets and a small outbox: the limits act early in the run.
+SMALL = ["--set", "server.send_buffer_bytes=16384", "--set", "limits.outbox_bytes_max=262144"]
+
+
+def measure(bench: Bench, round_: int):
+    peer = bench.peer("epush")
+    if not peer:
+        return
+    for share in SHARES:
+        with Server(peer.with_arguments(SMALL)) as server:
+            bench.warm_up(server)
+            measure_one(bench, round_, server, share)
+
+
+def measure_one(bench: Bench, round_: int, server: Server, share: float):
+    clients = min(SUBSCRIBERS, max(bench.options.subscribers))
+    steady_ms = bench.steady_ms(4_000)
+    # A share of nothing is everybody.
+    stalled = {"reader": {"kind": "stall", "share": share, "period_ms": 3_600_000, "stall_ms": 3_600_000}} if share else {}
+    what = scenario(
+        "slow",
+        server,
+        steady_ms,
+        [subscribers(clients, **stalled)],
+        [publisher(PAYLOAD_BYTES, BURST, rate_per_s=RATE_PER_S)],
+        payload_bytes=PAYLOAD_BYTES,
+    )
+    # What the stalled ones never read is waited for in vain.
+    what["phases"]["drain_ms"] = 1_000
+    bench.measure(round_, "slow", server, {"subscribers": clients, "stalled": share}, what, figures)
+
+
+def figures(found: Found) -> dict:
+    return {
+        "cpu_us": found.server["cpu_us_per_delivery"],
+        "deliveries_per_s": found.counts["messages"] / found.steady_s,
+        "announced": found.counts["gaps"],
+        **found.quantiles_ms("latency"),
+    }
