@@ -42,11 +42,11 @@ const BULK_WRITES_PER_TURN: usize = 512;
 const EVENTS_PER_TURN: usize = 1_024;
 
 /// The read buffer all sockets of a reactor share, and what is read of a connection to the control API at once: the
-/// pushes of a batch that come in one read share their writes, and 64 of 1 KiB are more than a client's read.
+/// pushes of a batch that come in one read share their writes.
 const SCRATCH_BYTES: usize = 256 * 1024;
 
-/// What is read of a client at once: what a receive buffer holds on a good line.
-const CLIENT_READ_BYTES: usize = 64 * 1024;
+/// What is read of a client at once: 64 messages of 1 KiB that a client publishes together, so that they share their writes.
+const CLIENT_READ_BYTES: usize = 128 * 1024;
 
 /// Chunks of one vectored write: 64 messages in a write cost 0.07 µs each, and more gain little.
 const SLICES_PER_WRITE: usize = 64;
