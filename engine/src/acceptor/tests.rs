@@ -1,11 +1,16 @@
 //! The acceptor against real sockets, and against listeners that fail.
 
+use super::desk::{ACCEPTS_PER_TURN, Listen};
 use super::*;
 use crate::mailbox::mailbox;
+use epush_core::close::CloseReason;
 use mio::Waker;
+use mio::net::TcpStream;
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::net::Shutdown;
+use std::io::Read;
+use std::net::{Shutdown, SocketAddr};
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -288,6 +293,20 @@ fn a_spare_descriptor_that_was_lost_is_taken_back_at_the_next_shortage() {
     desk.accept_turn(&mut gate);
     assert_eq!(*gate.listener.calls.borrow(), 1, "no descriptor, so nobody could be accepted");
     assert!(desk.spare.0.is_some());
+}
+
+#[test]
+fn several_clients_at_once_are_a_crowd_and_one_after_the_other_are_not() {
+    let (mut desk, mut gate, _inbox, _poll) = scripted(&[0]);
+    assert_eq!(desk.accept_turn(&mut gate), 1);
+    assert!(!gate.is_crowded(1));
+    let (mut desk, mut gate, _inbox, _poll) = scripted(&[0, libc::ECONNABORTED, 0, 0]);
+    assert_eq!(desk.accept_turn(&mut gate), 3, "who ended in the backlog did not come");
+    assert!(gate.is_crowded(3));
+    gate.waiting = true;
+    assert!(!gate.is_crowded(3), "more wait: they are not kept waiting");
+    (gate.waiting, gate.door) = (false, Door::Api);
+    assert!(!gate.is_crowded(3), "a caller of the API waits for its connection");
 }
 
 #[test]
