@@ -13,9 +13,10 @@ use crate::ledger::Ledger;
 use crate::plan::{CLIENT_STREAM, Plan};
 use crate::schedule::Schedule;
 use crate::stamp;
-use crate::talk::{Arrival, Counts, FAILURE_KINDS_MAX, Failures, Tally};
+use crate::talk::{Arrival, Counts, Tally};
 
 mod arrivals;
+mod failures;
 mod latencies;
 
 use arrivals::Arrivals;
@@ -76,9 +77,6 @@ struct Departed {
 /// Sessions that are over with something missing: beyond, they are closed without knowing what the server did not take.
 const DEPARTED_MAX: usize = 65_536;
 
-/// Bytes of an example that are kept.
-const EXAMPLE_MAX: usize = 300;
-
 /// Streams of messages that this tool did not publish: one for each session.
 pub const FOREIGN_STREAM: u32 = CLIENT_STREAM - 1;
 
@@ -124,22 +122,9 @@ impl Recorder {
         self.published = Some(Published { counts, refused: by_stream });
     }
 
-    /// Something failed: its kind, and what was said. Control characters of the server's are replaced: both are shown to people.
+    /// Something failed: its kind, and what was said.
     pub fn failure(&mut self, kind: &str, example: &str) {
-        let kind = printable(kind);
-        let kind = kind.as_str();
-        let failures = &mut self.tally.failures;
-        let known = failures.iter().position(|failure| failure.kind == kind);
-        let known = known.or_else(|| (failures.len() >= FAILURE_KINDS_MAX).then_some(FAILURE_KINDS_MAX - 1));
-        match known {
-            Some(at) => failures[at].count += 1,
-            None => {
-                // The last kind takes all further ones.
-                let kind = if failures.len() == FAILURE_KINDS_MAX - 1 { "other" } else { kind };
-                let example = printable(&example[..example.floor_char_boundary(EXAMPLE_MAX)]);
-                failures.push(Failures { kind: kind.to_owned(), count: 1, example });
-            }
-        }
+        failures::note(&mut self.tally.failures, kind, example);
     }
 
     /// How it stands.
@@ -281,50 +266,13 @@ impl Recorder {
     }
 }
 
-fn printable(text: &str) -> String {
-    text.replace(|letter: char| letter.is_control(), "?")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn recorder() -> Recorder {
-        Recorder::new(&Plan::new(toml::from_str("name = \"test\"\ngroup = []").unwrap()).unwrap())
-    }
-
-    #[test]
-    fn kinds_of_failures_are_bounded_and_none_is_forgotten() {
-        let mut recorder = recorder();
-        for round in 0..2 {
-            for kind in 0..100 {
-                recorder.failure(&format!("kind {kind}"), &format!("round {round} {}", "ä".repeat(400)));
-            }
-        }
-        let failures = recorder.finish().failures;
-        assert_eq!(failures.len(), FAILURE_KINDS_MAX);
-        assert_eq!(failures.iter().map(|failure| failure.count).sum::<u64>(), 200);
-        assert_eq!((failures[0].count, failures[FAILURE_KINDS_MAX - 1].kind.as_str()), (2, "other"));
-        assert!(
-            failures
-                .iter()
-                .all(|failure| failure.example.len() <= EXAMPLE_MAX && failure.example.starts_with("round 0"))
-        );
-    }
-
-    #[test]
-    fn what_a_server_says_cannot_steer_a_terminal() {
-        let mut recorder = recorder();
-        recorder.failure("closed with 4000 \u{1b}[2J", "a\r\nb");
-        recorder.failure("closed with 4000 \u{1b}[2J", "again");
-        let failures = recorder.finish().failures;
-        assert_eq!((failures[0].kind.as_str(), failures[0].example.as_str()), ("closed with 4000 ?[2J", "a??b"));
-        assert_eq!(failures[0].count, 2);
-    }
-
     #[test]
     fn masks_differ() {
-        let mut recorder = recorder();
+        let mut recorder = Recorder::new(&Plan::new(toml::from_str("name = \"test\"\ngroup = []").unwrap()).unwrap());
         let masks: std::collections::HashSet<u64> = (0..1_000).map(|_| recorder.random()).collect();
         assert_eq!(masks.len(), 1_000);
     }
