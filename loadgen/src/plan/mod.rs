@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::Range;
 
-use crate::dialect::template::{Fill, OF_NUMBER, Template};
 use crate::dialect::words::Words;
 use crate::dialect::{Dialect, ready};
 use crate::scenario::{Activity, Group, Pace, Publisher, Scenario, To};
@@ -14,11 +13,13 @@ use crate::schedule::Schedule;
 
 mod check;
 pub mod endpoint;
+mod names;
 pub mod sources;
 #[cfg(test)]
 mod tests;
 
 use endpoint::Endpoint;
+use names::Names;
 
 /// Where a stream's messages go.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,13 +61,6 @@ pub struct Plan {
     receivers: Vec<u32>,
     /// The names of each group.
     names: Vec<Names>,
-}
-
-/// What the clients of a group are called, and what their channels are.
-#[derive(Debug)]
-struct Names {
-    user: Template,
-    channels: Vec<Template>,
 }
 
 /// Streams of clients that send themselves (echo, peer): this bit and the sending client's number.
@@ -130,21 +124,20 @@ impl Plan {
     #[must_use]
     pub fn user(&self, client: u32) -> String {
         let (group, _) = self.group(client);
-        self.names[group].user.to_text(&Fill { client, ..Fill::default() })
+        self.names[group].user(client)
     }
 
     /// Appends who a client is.
     pub fn write_user(&self, client: u32, out: &mut Vec<u8>) {
         let (group, _) = self.group(client);
-        self.names[group].user.expand(&Fill { client, ..Fill::default() }, out);
+        self.names[group].write_user(client, out);
     }
 
     /// The channels a client subscribes to.
     #[must_use]
     pub fn channels(&self, client: u32) -> Vec<String> {
         let (group, _) = self.group(client);
-        let fill = Fill { client, ..Fill::default() };
-        self.names[group].channels.iter().map(|channel| channel.to_text(&fill)).collect()
+        self.names[group].channels(client)
     }
 
     /// The streams a client has to get: its channels, its user, everybody; those of them that a publisher publishes to. Ascending.
@@ -271,17 +264,6 @@ impl Plan {
         }
         let paced = (per_s / WATCHED_PER_S).ceil().max(1.0) as u64;
         paced.next_power_of_two().max(every)
-    }
-}
-
-impl Names {
-    fn new(group: &Group) -> Result<Self, String> {
-        let what = |key: &str| format!("{key} of the group {}", group.name);
-        let channels = group.channels.iter().map(|text| Template::parse(text, &what("channels"), OF_NUMBER));
-        Ok(Self {
-            user: Template::parse(&group.user, &what("user"), OF_NUMBER)?,
-            channels: channels.collect::<Result<_, _>>()?,
-        })
     }
 }
 
