@@ -10,8 +10,8 @@ use rustix::event::PollFlags;
 
 use super::desk::Desk;
 use super::http::Verdict;
-use super::ledger::Item;
 use super::live::NEVER;
+use super::output::Output;
 use super::queue::{Burst, Queue};
 use super::socket::{Route, Socket};
 use super::wire::Wire;
@@ -23,13 +23,7 @@ pub struct Link {
     wire: Wire,
     state: State,
     queue: Queue,
-    out: Vec<u8>,
-    /// Bytes of `out` that the socket took.
-    ///
-    /// Invariant: below `out.len()`, or both are 0.
-    sent: usize,
-    /// Messages in `out` and where each ends there. Invariant: empty when `out` is.
-    ends: Vec<(usize, Item)>,
+    output: Output,
     /// Why it broke, until it is open again: what is due meanwhile is not sent.
     broken: Option<String>,
     /// Connections in a row that came to nothing.
@@ -52,9 +46,7 @@ impl Link {
             wire,
             state: State::Down { retry_ns: 0 },
             queue: Queue::default(),
-            out: Vec::new(),
-            sent: 0,
-            ends: Vec::new(),
+            output: Output::default(),
             broken: None,
             attempts: 0,
         }
@@ -69,7 +61,7 @@ impl Link {
     /// It can publish, and nothing waits for the server to take it.
     #[must_use]
     pub fn is_free(&self) -> bool {
-        self.is_ready() && self.queue.is_empty() && self.out.is_empty() && self.wire.room() > 0
+        self.is_ready() && self.queue.is_empty() && self.output.is_empty() && self.wire.room() > 0
     }
 
     /// Nothing waits to be written or answered, and where the protocol has a goodbye, the server answered it.
@@ -80,7 +72,7 @@ impl Link {
     }
 
     fn is_written(&self) -> bool {
-        self.queue.is_empty() && self.ends.is_empty()
+        self.queue.is_empty() && !self.output.has_messages()
     }
 
     /// Nothing more will be due: says goodbye when all is written.
@@ -88,14 +80,14 @@ impl Link {
     /// A socket that is just closed takes with it what the server has not read yet, once anything unread is in it.
     pub fn leave(&mut self) {
         if self.is_ready() && self.is_written() {
-            self.wire.leave(&mut self.out);
+            self.wire.leave(self.output.bytes());
         }
     }
 
     /// Bytes that wait, where each message in the queue has so many.
     #[must_use]
     pub fn backlog_bytes(&self, payload_bytes: usize) -> u64 {
-        (self.out.len() - self.sent) as u64 + self.queue.messages() * payload_bytes as u64
+        self.output.rest().len() as u64 + self.queue.messages() * payload_bytes as u64
     }
 
     /// What to wait for.
@@ -104,7 +96,7 @@ impl Link {
         match &self.state {
             State::Down { .. } => None,
             State::Opening { socket, .. } => Some((socket.as_fd(), PollFlags::OUT)),
-            State::Up { socket } => Some((socket.as_fd(), socket.interest(!self.out.is_empty()))),
+            State::Up { socket } => Some((socket.as_fd(), socket.interest(!self.output.is_empty()))),
         }
     }
 
@@ -157,7 +149,7 @@ impl Link {
             Ok(false) => self.state = State::Opening { socket, deadline_ns },
             Ok(true) => {
                 self.state = State::Up { socket };
-                self.wire.opened(&mut self.out, desk);
+                self.wire.opened(self.output.bytes(), desk);
                 self.settled_in();
                 self.work(PollFlags::empty(), desk);
             }
@@ -194,7 +186,7 @@ impl Link {
             let verdict = match socket.read(&mut desk.buffer)? {
                 None => break,
                 Some(0) => self.wire.closed(desk),
-                Some(len) => self.wire.receive(len, &mut self.out, desk),
+                Some(len) => self.wire.receive(len, self.output.bytes(), desk),
             };
             if verdict != Verdict::Stays {
                 return Ok(verdict);
@@ -207,39 +199,28 @@ impl Link {
     /// Writes until the socket is full or nothing is left. All that is due goes into one write.
     fn write(&mut self, desk: &mut Desk) -> io::Result<()> {
         loop {
-            if self.ends.is_empty() {
+            if !self.output.has_messages() {
                 self.compose(desk);
             }
             let State::Up { socket } = &mut self.state else { return Ok(()) };
-            if self.out.is_empty() {
+            if self.output.is_empty() {
                 return socket.flush();
             }
-            self.sent += socket.write(&self.out[self.sent..])?;
-            if self.sent < self.out.len() {
-                return self.bounded();
+            let taken = socket.write(self.output.rest())?;
+            if !self.output.sent(taken) {
+                return self.output.bounded();
             }
-            self.out.clear();
-            self.ends.clear();
-            self.sent = 0;
         }
     }
 
-    /// Messages are written into `out` only while it is empty; answers to a server that pings and does not read are not.
-    fn bounded(&self) -> io::Result<()> {
-        if self.out.len() - self.sent <= OUT_BYTES_MAX {
-            return Ok(());
-        }
-        Err(io::Error::other("the server stopped reading"))
-    }
-
-    /// Writes messages that are due into `out`: whole bursts, until that is enough for one write.
+    /// Writes messages that are due into the output: whole bursts, until that is enough for one write.
     fn compose(&mut self, desk: &mut Desk) {
         let mut whole = true;
-        while self.wire.room() > 0 && !(whole && self.out.len() >= WRITE_BYTES) {
+        while self.wire.room() > 0 && !(whole && self.output.is_a_write()) {
             let Some((item, last)) = self.queue.pop() else { return };
             whole = last;
-            self.wire.compose(item, &mut self.out, desk);
-            self.ends.push((self.out.len(), item));
+            self.wire.compose(item, self.output.bytes(), desk);
+            self.output.ends_message(item);
         }
     }
 
@@ -250,13 +231,13 @@ impl Link {
         for item in self.wire.take_under_way().into_iter().rev() {
             self.queue.put_back(item);
         }
-        self.clear_output();
+        self.output.clear();
         self.connect(desk);
     }
 
     fn break_off(&mut self, why: &str, desk: &mut Desk) {
         if self.wire.is_leaving() {
-            self.clear_output();
+            self.output.clear();
             self.state = State::Down { retry_ns: NEVER };
             return;
         }
@@ -275,10 +256,9 @@ impl Link {
         let has_answers = self.wire.has_answers();
         unanswered.iter().for_each(|item| desk.refuse(item.stream, item.seq, UNANSWERED, why));
         if !has_answers {
-            let unsent = self.ends.iter().filter(|(end, _)| *end > self.sent);
-            unsent.for_each(|(_, item)| desk.refuse(item.stream, item.seq, NOT_SENT, why));
+            self.output.unsent().for_each(|item| desk.refuse(item.stream, item.seq, NOT_SENT, why));
         }
-        self.clear_output();
+        self.output.clear();
     }
 
     fn refuse_queue(&mut self, desk: &mut Desk) {
@@ -286,12 +266,6 @@ impl Link {
         while let Some((item, _)) = self.queue.pop() {
             desk.refuse(item.stream, item.seq, NOT_SENT, why);
         }
-    }
-
-    fn clear_output(&mut self) {
-        self.out.clear();
-        self.ends.clear();
-        self.sent = 0;
     }
 }
 
@@ -302,12 +276,6 @@ fn words(error: &io::Error) -> String {
 const NOT_SENT: &str = "publication not sent";
 
 const UNANSWERED: &str = "publication never answered";
-
-/// Enough for one `send` to be worth its price; bursts are never cut.
-const WRITE_BYTES: usize = 256 << 10;
-
-/// Bytes that may wait for the socket: a write's worth of the largest messages, and room for what the server asks meanwhile.
-const OUT_BYTES_MAX: usize = 64 << 20;
 
 /// Bounds how long a server that sends without end (everything it publishes comes here, too) keeps others waiting.
 const READS_PER_TURN: usize = 16;

@@ -9,7 +9,7 @@
 //! | [`queue`] | what is due and not written |
 //! | [`composer`] | the text of a publication |
 //! | [`wire`], [`http`], [`answer`], [`websocket`] | what is said over a connection |
-//! | [`socket`], [`link`] | a connection, and what happens when it breaks |
+//! | [`socket`], [`output`], [`link`] | a connection, what it has to write, and what happens when it breaks |
 //! | [`ledger`] | what became of every number |
 //! | [`live`] | what run, publishers and workers share |
 //! | [`thread`] | the loop |
@@ -21,6 +21,7 @@ pub mod http;
 pub mod ledger;
 pub mod link;
 pub mod live;
+pub mod output;
 pub mod pacer;
 pub mod queue;
 pub mod socket;
