@@ -139,6 +139,12 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Sessions that are ready now.
+    #[must_use]
+    pub const fn connections(&self) -> u64 {
+        self.ready.saturating_sub(self.closed_by_server + self.closed_by_plan)
+    }
+
     /// Adds every field.
     pub const fn add(&mut self, other: &Self) {
         self.started += other.started;

@@ -8,6 +8,7 @@
 //! | [`press`] | the publishers |
 //! | [`closing`] | the result, put together |
 //! | [`board`], [`skew`] | what workers reported, merged |
+//! | [`timeline`] | what happened in each second |
 //! | [`watch`] | both sides seen from outside |
 //! | [`balance`] | what must agree |
 //! | [`verdict`] | whether the server was measured, or this tool |
@@ -33,6 +34,7 @@ pub mod skew;
 pub mod stage;
 #[cfg(test)]
 mod testing;
+pub mod timeline;
 pub mod verdict;
 pub mod watch;
 

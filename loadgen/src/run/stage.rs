@@ -3,20 +3,25 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::board::Board;
 use super::closing::Closing;
 use super::crew::Crew;
 use super::preflight::Cleared;
 use super::press::{Books, Press};
+use super::timeline::Timeline;
 use super::watch::Watch;
 use super::{SoFar, Watcher, advice};
 use crate::clock;
 use crate::error::Error;
-use crate::outcome::{Ended, Outcome, Phase, Tick};
+use crate::outcome::{Ended, Outcome, Phase};
 use crate::plan::Plan;
 use crate::talk::{Counts, Order};
+
+mod waiting;
+
+use waiting::Until;
 
 /// A run under way.
 pub struct Stage<'a> {
@@ -32,29 +37,10 @@ pub struct Stage<'a> {
     phase: Phase,
     phase_until_ns: u64,
     next_tick_ns: u64,
-    /// At the last tick: counts, and messages published.
-    before: (Counts, u64),
-    timeline: Vec<Tick>,
-    /// Samples of the metrics page in it.
-    samples: usize,
+    timeline: Timeline,
     busiest_share: f64,
     /// It was said that the server closed everybody.
     said_closed: bool,
-}
-
-/// What ends a wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Until {
-    /// All clients are ready or failed, and publishers can publish.
-    Connected,
-    /// Its time.
-    Time,
-    /// All publishers are done.
-    Published,
-    /// Every session has all it can get.
-    Settled,
-    /// Every worker said its last word.
-    Complete,
 }
 
 impl<'a> Stage<'a> {
@@ -86,9 +72,7 @@ impl<'a> Stage<'a> {
             phase: Phase::Ramp,
             phase_until_ns: now_ns,
             next_tick_ns: now_ns + TICK_NS,
-            before: (Counts::default(), 0),
-            timeline: Vec::new(),
-            samples: 0,
+            timeline: Timeline::new(now_ns),
             busiest_share: 0.0,
             said_closed: false,
         })
@@ -100,7 +84,7 @@ impl<'a> Stage<'a> {
     /// [`Error::Failed`] when nobody could connect, or a worker or a publisher cannot go on.
     pub fn play(mut self) -> Result<Outcome, Error> {
         self.ramp()?;
-        let open = connections(&self.board.counts());
+        let open = self.board.counts().connections();
         let steady_ns = self.steady()?;
         let books = self.drain()?;
         self.ramp_down()?;
@@ -197,7 +181,7 @@ impl<'a> Stage<'a> {
             skew,
             books,
             watch: &mut self.watch,
-            timeline: self.timeline,
+            timeline: self.timeline.into_ticks(),
             busiest_share: self.busiest_share,
             open,
             started_ms: self.started_ms,
@@ -208,73 +192,6 @@ impl<'a> Stage<'a> {
         .outcome();
         remarks.iter().for_each(|words| self.watcher.note(words));
         Ok(outcome)
-    }
-
-    // --- waiting -------------------------------------------------------------
-
-    /// Waits for connections. As fast as a server takes them may be slow: as long as it takes some, the end moves on.
-    fn wait_connected(&mut self, mut until_ns: u64) -> Result<(), Error> {
-        let patience_ns = self.plan.scenario.phases.connect_timeout_ms * MS + GRACE_NS;
-        let as_taken = self.plan.scenario.groups.iter().any(|group| group.connect_per_s == Some(0.0));
-        let mut before = 0;
-        loop {
-            let look_ns = until_ns.min(clock::now_ns() + TICK_NS);
-            self.wait(look_ns, Until::Connected)?;
-            let counts = self.board.counts();
-            let now_ns = clock::now_ns();
-            if as_taken && counts.ready + counts.failed > before {
-                before = counts.ready + counts.failed;
-                until_ns = until_ns.max(now_ns + patience_ns);
-            }
-            if self.is_interrupted() || now_ns >= until_ns || self.has_come(Until::Connected) {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Takes reports until it is so, the time is over, or somebody interrupts.
-    fn wait(&mut self, until_ns: u64, until: Until) -> Result<(), Error> {
-        while !self.is_interrupted() && clock::now_ns() < until_ns && !self.has_come(until) {
-            self.step(until_ns)?;
-        }
-        Ok(())
-    }
-
-    /// The same; an interrupted run ends in order, too.
-    fn wait_uninterrupted(&mut self, until_ns: u64, until: Until) -> Result<(), Error> {
-        while clock::now_ns() < until_ns && !self.has_come(until) {
-            self.step(until_ns)?;
-        }
-        Ok(())
-    }
-
-    /// One report, or a little time.
-    fn step(&mut self, until_ns: u64) -> Result<(), Error> {
-        let now_ns = clock::now_ns();
-        let wait_ns = LOOK_NS.min(until_ns.saturating_sub(now_ns)).min(self.next_tick_ns.saturating_sub(now_ns));
-        if let Ok((worker, report)) = self.crew.reports().recv_timeout(Duration::from_nanos(wait_ns)) {
-            self.board.take(worker, report).map_err(Error::Failed)?;
-        }
-        let notes: Vec<String> = self.press.notes().collect();
-        notes.iter().for_each(|words| self.watcher.note(words));
-        if clock::now_ns() >= self.next_tick_ns {
-            self.next_tick_ns += TICK_NS;
-            self.tick();
-        }
-        Ok(())
-    }
-
-    fn has_come(&self, until: Until) -> bool {
-        match until {
-            Until::Time => false,
-            Until::Connected => {
-                let counts = self.board.counts();
-                counts.ready + counts.failed >= u64::from(self.plan.clients()) && self.press.live().all_ready()
-            }
-            Until::Published => self.press.is_finished(),
-            Until::Settled => self.board.is_settled(),
-            Until::Complete => self.board.is_complete(),
-        }
     }
 
     fn is_interrupted(&self) -> bool {
@@ -290,43 +207,15 @@ impl<'a> Stage<'a> {
     fn tick(&mut self) {
         let counts = self.board.counts();
         let published = self.press.live().published() + counts.sent;
-        let (before, published_before) = std::mem::replace(&mut self.before, (counts, published));
-        let latency = self.board.take_second();
-        let second = self.watch.second();
         if self.phase == Phase::Steady {
             let share = self.board.busiest_share().max(self.press.busiest_share());
             self.busiest_share = self.busiest_share.max(share);
         }
-        let bad = |counts: &Counts| counts.failed + counts.closed_by_server;
-        let tick = Tick {
-            at_ms: (clock::now_ns() - self.started_ns) / MS,
-            phase: self.phase,
-            connections: connections(&counts),
-            connected: counts.ready.saturating_sub(before.ready),
-            failed: bad(&counts).saturating_sub(bad(&before)),
-            published: published.saturating_sub(published_before),
-            delivered: counts.messages.saturating_sub(before.messages),
-            bytes: counts.bytes_read.saturating_sub(before.bytes_read),
-            p50_ns: latency.at(0.5),
-            p99_ns: latency.at(0.99),
-            max_ns: latency.at(1.0),
-            client_cpu: second.client_cpu,
-            server_cpu: second.server_cpu,
-            server_rss_bytes: second.server_rss_bytes,
-            metrics: second.metrics,
-        };
-        self.watcher.tick(&tick, &self.so_far(counts, published));
-        self.keep(tick);
+        let (latency, second) = (self.board.take_second(), self.watch.second());
+        let so_far = self.so_far(counts, published);
+        let tick = self.timeline.add(self.phase, counts, published, &latency, second);
+        self.watcher.tick(tick, &so_far);
         self.say_closed(&counts);
-    }
-
-    /// Adds a second to the timeline; of a very long run, without its metrics.
-    fn keep(&mut self, mut tick: Tick) {
-        self.samples += tick.metrics.len();
-        if self.samples > SAMPLES_MAX {
-            tick.metrics.clear();
-        }
-        self.timeline.push(tick);
     }
 
     fn so_far(&self, counts: Counts, published: u64) -> SoFar {
@@ -342,7 +231,7 @@ impl<'a> Stage<'a> {
 
     /// A server that closed everybody is no reason to stop, but to say so.
     fn say_closed(&mut self, counts: &Counts) {
-        let all = counts.ready > 0 && counts.closed_by_server > 0 && connections(counts) == 0;
+        let all = counts.ready > 0 && counts.closed_by_server > 0 && counts.connections() == 0;
         if all && !self.said_closed && matches!(self.phase, Phase::Steady | Phase::Drain) {
             self.said_closed = true;
             let failures = self.board.failures();
@@ -370,20 +259,9 @@ impl<'a> Stage<'a> {
     }
 }
 
-fn connections(counts: &Counts) -> u64 {
-    counts.ready.saturating_sub(counts.closed_by_server + counts.closed_by_plan)
-}
-
 const MS: u64 = 1_000_000;
 
 const TICK_NS: u64 = 1_000 * MS;
-
-/// Samples of the metrics page kept second by second: some 100 MB, and two hours of a page of which a hundred lines change.
-/// Before and after, and all other figures of every second, are kept however long a run is.
-const SAMPLES_MAX: usize = 1_000_000;
-
-/// How often an interruption is looked for: 20 times a second.
-const LOOK_NS: u64 = 50 * MS;
 
 /// From an order to what it orders: enough for every worker of every process to have read it.
 const LEAD_NS: u64 = 100 * MS;
