@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use super::received::Received;
 use super::{Door, Shard};
 use crate::close::CloseReason;
 use crate::connection::{Flags, Phase};
@@ -23,9 +24,8 @@ pub(super) const REFUSED_LINGER_MS: u64 = 2_000;
 /// The HTTP side of a connection.
 #[derive(Default)]
 pub struct Exchange {
-    /// Bytes received and not understood yet.
-    buffer: Vec<u8>,
-    /// How far the head in `buffer` was looked at: one that trickles in is read once, not once a byte.
+    received: Received,
+    /// How far the head in `received` was looked at: one that trickles in is read once, not once a byte.
     scan: HeadScan,
     /// The request under way.
     current: Option<Current>,
@@ -57,7 +57,7 @@ impl Exchange {
     /// Whether some, but not all, of a request has come.
     #[must_use]
     pub fn is_cut(&self) -> bool {
-        self.current.is_some() || !self.buffer.is_empty()
+        self.current.is_some() || !self.received.is_empty()
     }
 }
 
@@ -81,7 +81,7 @@ impl Shard {
     /// Takes bytes of an HTTP conversation.
     pub(super) fn feed_http(&mut self, conn: ConnId, bytes: &[u8]) {
         let Some(connection) = self.find(conn) else { return };
-        connection.rare().exchange.get_or_insert_default().buffer.extend_from_slice(bytes);
+        connection.rare().exchange.get_or_insert_default().received.append(bytes);
         self.advance(conn);
     }
 
@@ -108,9 +108,9 @@ impl Shard {
 
     fn read_proxy_header(&mut self, conn: ConnId) -> bool {
         let Some(exchange) = self.exchange(conn) else { return false };
-        match proxy::parse(&exchange.buffer) {
+        match proxy::parse(exchange.received.rest()) {
             Ok(Some((client, used))) => {
-                exchange.buffer.drain(..used);
+                exchange.received.pass(used);
                 self.connections[conn.index as usize].phase = Phase::Head;
                 if let Some(client) = client {
                     self.stand_behind(conn, client.ip().to_canonical());
@@ -135,8 +135,8 @@ impl Shard {
 
     fn read_head(&mut self, conn: ConnId) -> bool {
         let Some(exchange) = self.exchange(conn) else { return false };
-        let buffer = std::mem::take(&mut exchange.buffer);
-        let used = match exchange.scan.parse(&buffer) {
+        let received = std::mem::take(&mut exchange.received);
+        let used = match exchange.scan.parse(received.rest()) {
             Ok(Some((head, used))) => {
                 self.handle_head(conn, &head);
                 used
@@ -148,13 +148,13 @@ impl Shard {
             }
         };
         let Some(exchange) = self.exchange(conn) else { return false };
-        exchange.buffer = buffer;
-        exchange.buffer.drain(..used);
+        exchange.received = received;
+        exchange.received.pass(used);
         let connection = &mut self.connections[conn.index as usize];
         if matches!(connection.phase, Phase::Deciding | Phase::Echo) {
             // What follows an upgrade request are frames.
             let rare = connection.rare();
-            rare.held = rare.exchange.as_mut().map(|exchange| std::mem::take(&mut exchange.buffer)).unwrap_or_default();
+            rare.held = rare.exchange.as_mut().map(|exchange| exchange.received.take_rest()).unwrap_or_default();
         }
         if connection.phase == Phase::Echo {
             connection.rare().exchange = None;
@@ -205,7 +205,8 @@ impl Shard {
         let limit = self.setup.settings.body_bytes_max;
         let Some(exchange) = self.exchange(conn) else { return false };
         let Some(current) = &mut exchange.current else { return false };
-        let mut input = &exchange.buffer[..];
+        let before = exchange.received.rest();
+        let mut input = before;
         let outcome = loop {
             if current.lines && current.request.body[current.taken..].contains(&b'\n') {
                 break Ok(true);
@@ -222,8 +223,8 @@ impl Shard {
                 Err(error) => break Err(error),
             }
         };
-        let used = exchange.buffer.len() - input.len();
-        exchange.buffer.drain(..used);
+        let used = before.len() - input.len();
+        exchange.received.pass(used);
         match outcome {
             Ok(true) => self.hand_on(conn),
             Ok(false) => {
@@ -383,4 +384,33 @@ impl Shard {
 
 fn ndjson() -> Response {
     Response { content_type: "application/x-ndjson", ..Response::json(200, Vec::new()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ShardSetup;
+    use super::*;
+    use crate::id::ShardId;
+
+    fn rest(shard: &mut Shard, conn: ConnId) -> *const u8 {
+        shard.exchange(conn).expect("it is open").received.rest().as_ptr()
+    }
+
+    #[test]
+    fn pipelined_requests_are_read_where_they_arrived() {
+        const REQUESTS: usize = 100;
+        let now = Now { monotonic_us: 1_000_000, unix_ms: 1_000_000 };
+        let (id, node, settings) = (ShardId(0), "n1".into(), std::sync::Arc::default());
+        let mut shard = Shard::new(ShardSetup { id, shards: 1, boot: 1, clustered: false, node, settings }, now);
+        let conn = shard.adopt(now, ([127, 0, 0, 1], 9).into(), Door::Api);
+        let request = b"POST /v1/push HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";
+        shard.handle_bytes(now, conn, &mut request.repeat(REQUESTS));
+        let after_first = rest(&mut shard, conn);
+        for answered in 1..REQUESTS - 1 {
+            shard.respond(now, conn, &Response::json(200, "{}"));
+            assert_eq!(rest(&mut shard, conn), after_first.wrapping_add(answered * request.len()), "nothing moved");
+        }
+        let requests = std::iter::from_fn(|| shard.poll_effect());
+        assert_eq!(requests.filter(|effect| matches!(effect, Effect::Request { .. })).count(), REQUESTS - 1);
+    }
 }

@@ -6,7 +6,7 @@
 //! | file | stage |
 //! |---|---|
 //! | `sockets` | adopting, reading, writing, ending |
-//! | `exchange` | HTTP requests and the API's answers |
+//! | `exchange`, `received` | HTTP requests and the API's answers; their bytes until they are understood |
 //! | `upgrade` | what the client listener does with a request |
 //! | `sessions` | verdicts, signing in, opening, closing |
 //! | `commands` | frames of an open session |
@@ -41,6 +41,7 @@ pub mod exchange;
 mod fanout;
 mod joins;
 mod questions;
+mod received;
 mod sessions;
 mod sockets;
 mod upgrade;
