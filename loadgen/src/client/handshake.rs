@@ -21,7 +21,7 @@ const BODY_MAX: usize = 200;
 /// Appends the request. `nonce` makes its key.
 pub fn write_request(plan: &Plan, who: &Fill<'_>, nonce: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"GET ");
-    let path = plan.endpoint.path.as_ref().unwrap_or(&plan.words.path);
+    let path = plan.path.as_ref().unwrap_or(&plan.words.path);
     let from = out.len();
     path.expand_in_url(who, out);
     if out.get(from) != Some(&b'/') {
@@ -31,7 +31,7 @@ pub fn write_request(plan: &Plan, who: &Fill<'_>, nonce: u64, out: &mut Vec<u8>)
     let own = plan.scenario.target.headers.iter();
     let names_host = own.clone().any(|(name, _)| name.eq_ignore_ascii_case("host"));
     if !names_host {
-        line("Host", plan.endpoint.authority.as_bytes(), out);
+        line("Host", plan.url.authority().as_bytes(), out);
     }
     out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n");
     line("Sec-WebSocket-Key", key(nonce).as_bytes(), out);

@@ -6,19 +6,19 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::Range;
 
+use crate::dialect::template::{OF_SUBSCRIPTION, Template};
 use crate::dialect::words::Words;
 use crate::dialect::{Dialect, ready};
+use crate::scenario::url::Url;
 use crate::scenario::{Activity, Group, Pace, Publisher, Scenario, To};
 use crate::schedule::Schedule;
 
 mod check;
-pub mod endpoint;
 mod names;
 pub mod sources;
 #[cfg(test)]
 mod tests;
 
-use endpoint::Endpoint;
 use names::Names;
 
 /// Where a stream's messages go.
@@ -42,9 +42,11 @@ pub struct Plan {
     /// The words of the server, as they are worked with.
     pub words: Words,
     /// Where clients connect to.
-    pub endpoint: Endpoint,
+    pub url: Url,
+    /// What they ask for there, where the URL says it.
+    pub path: Option<Template>,
     /// Where publications are posted to, where the scenario says it.
-    pub api: Option<Endpoint>,
+    pub api: Option<Url>,
     /// Streams of the publishers, by their number in the stamps.
     pub streams: Vec<Destination>,
     /// The numbers of each destination: several, where several publishers have it.
@@ -80,16 +82,19 @@ impl Plan {
     pub fn new(scenario: Scenario) -> Result<Self, String> {
         let dialect = ready::of(&scenario)?;
         let words = Words::new(&dialect)?;
-        let endpoint = Endpoint::parse(&scenario.target.url, "target.url", ["ws", "wss"])?;
-        let api = scenario.target.api.as_deref();
-        let api = api.map(|url| Endpoint::parse(url, "target.api", ["http", "https"])).transpose()?;
+        let url = Url::websocket(&scenario.target.url).map_err(|why| format!("target.url: {why}"))?;
+        let path = Some(&url.path).filter(|path| !path.is_empty());
+        let path = path.map(|path| Template::parse(path, "target.url", OF_SUBSCRIPTION)).transpose()?;
+        let api = scenario.target.api.as_deref().map(Url::http).transpose();
+        let api = api.map_err(|why| format!("target.api: {why}"))?;
         let sources = sources::expand(&scenario.tool.source_addresses)?;
         let names = scenario.groups.iter().map(Names::new).collect::<Result<_, _>>()?;
         let mut plan = Self {
             groups: ranges(scenario.groups.iter().map(|group| group.clients)),
             dialect,
             words,
-            endpoint,
+            url,
+            path,
             api,
             sources,
             names,

@@ -1,6 +1,7 @@
 //! Plans of small scenarios.
 
 use super::*;
+use crate::dialect::template::Fill;
 
 fn plan(text: &str) -> Result<Plan, String> {
     Plan::new(toml::from_str(&format!("name = \"test\"\n{text}")).unwrap())
@@ -110,4 +111,30 @@ fn what_a_dialect_cannot_say_is_said_before_the_run() {
 fn a_wrong_place_in_a_name_is_found() {
     let words = plan("[[group]]\nname = \"g\"\nclients = 1\nuser = \"{clent}\"").unwrap_err();
     assert!(words.starts_with("user of the group g: {clent}"), "{words}");
+}
+
+fn at(url: &str) -> Result<Plan, String> {
+    plan(&format!("group = []\ntarget = {{ url = {url:?} }}"))
+}
+
+#[test]
+fn what_a_url_asks_for_is_filled_in_for_each_client() {
+    let fill = Fill { user: "a b", ..Fill::default() };
+    let mut path = Vec::new();
+    at("wss://push.example/msg/{user}?x=1").unwrap().path.unwrap().expand_in_url(&fill, &mut path);
+    assert_eq!(path, b"/msg/a%20b?x=1");
+    assert!(at("wss://push.example").unwrap().path.is_none(), "the dialect's");
+}
+
+#[test]
+fn an_address_that_nobody_can_reach_is_refused_with_its_key() {
+    for (url, words) in [
+        ("http://h", "target.url: `http://` is not for this"),
+        ("ws://h/{usr}", "target.url: {usr} cannot be filled in"),
+    ] {
+        let error = at(url).unwrap_err();
+        assert!(error.contains(words), "{error}");
+    }
+    let error = plan("group = []\ntarget = { api = \"ws://h\" }").unwrap_err();
+    assert!(error.starts_with("target.api: `ws://` is not for this"), "{error}");
 }

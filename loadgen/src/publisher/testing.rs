@@ -76,8 +76,8 @@ pub(super) fn start_counting(scenario: Scenario, delivered: Vec<Arc<AtomicU64>>)
     let plan = plan(scenario);
     let live = Arc::new(Live::new(1, delivered));
     let (notes, _) = unbounded();
-    let route = Route { address: format!("{}:{}", plan.endpoint.host, plan.endpoint.port).parse().unwrap(), tls: None };
-    let host = plan.endpoint.authority.clone();
+    let route = Route { address: format!("{}:{}", plan.url.host, plan.url.port).parse().unwrap(), tls: None };
+    let host = plan.url.authority();
     let start = Start { plan, number: 0, live: Arc::clone(&live), route: Arc::new(route), host, notes };
     Running { live, thread: spawn(start).expect("a thread") }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::error::{self, Error};
 use crate::plan::Plan;
-use crate::plan::endpoint::Endpoint;
 use crate::publisher::socket::Route;
 use crate::sample::metrics::Scraper;
 use crate::sample::process::Process;
+use crate::scenario::url::Url;
 use crate::scenario::{Pace, Via};
 use crate::worker::{self, route, tls};
 
@@ -39,7 +39,7 @@ pub fn check(plan: &Plan) -> Result<Cleared, Error> {
     let routes = (0..plan.scenario.publishers.len()).map(|number| route_of(plan, number)).collect::<Result<_, _>>()?;
     let server = plan.scenario.target.pid.map(Process::find).transpose();
     let server = server.map_err(|words| Error::Usage(format!("target.pid: {words}")))?;
-    probe(plan, "target.url", &plan.endpoint)?;
+    probe(plan, "target.url", &plan.url)?;
     if let Some(api) = &plan.api
         && !plan.scenario.publishers.is_empty()
     {
@@ -86,23 +86,23 @@ fn local_ports() -> u64 {
 
 fn route_of(plan: &Plan, number: usize) -> Result<(Arc<Route>, String), Error> {
     let via = plan.scenario.publishers[number].via.unwrap_or_else(|| plan.dialect.via());
-    let endpoint = match via {
-        Via::Http => plan.api.as_ref().unwrap_or(&plan.endpoint),
-        Via::WebSocket => &plan.endpoint,
+    let url = match via {
+        Via::Http => plan.api.as_ref().unwrap_or(&plan.url),
+        Via::WebSocket => &plan.url,
     };
-    let address = resolve(endpoint)?[0];
-    let tls = tls::of_endpoint(endpoint, &plan.scenario.target).map_err(Error::Usage)?;
-    Ok((Arc::new(Route { address, tls }), endpoint.authority.clone()))
+    let address = resolve(url)?[0];
+    let tls = tls::of_url(url, &plan.scenario.target).map_err(Error::Usage)?;
+    Ok((Arc::new(Route { address, tls }), url.authority()))
 }
 
-fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, Error> {
-    route::resolve(&endpoint.host, endpoint.port).map_err(Error::Usage)
+fn resolve(url: &Url) -> Result<Vec<SocketAddr>, Error> {
+    route::resolve(&url.host, url.port).map_err(Error::Usage)
 }
 
 /// One connection, so that a server that is not there is said once and not by every client.
-fn probe(plan: &Plan, what: &str, endpoint: &Endpoint) -> Result<(), Error> {
+fn probe(plan: &Plan, what: &str, url: &Url) -> Result<(), Error> {
     let timeout = Duration::from_millis(plan.scenario.phases.connect_timeout_ms.max(1));
-    let addresses = resolve(endpoint)?;
+    let addresses = resolve(url)?;
     let mut words = String::new();
     for (at, address) in addresses.iter().enumerate() {
         match TcpStream::connect_timeout(address, timeout) {
@@ -111,7 +111,7 @@ fn probe(plan: &Plan, what: &str, endpoint: &Endpoint) -> Result<(), Error> {
             Ok(_) => {
                 return Err(Error::Usage(format!(
                     "{what}: {words}, and {address} answers: write that address instead of {}",
-                    endpoint.host
+                    url.host
                 )));
             }
             Err(error) => words = format!("{address}: {}", error::words(&error)),

@@ -28,9 +28,8 @@ impl Route {
     /// # Errors
     /// [`Error::Usage`] in words when its name, its certificates or our addresses are wrong.
     pub fn new(plan: &Plan) -> Result<Self, Error> {
-        let endpoint = &plan.endpoint;
-        let addresses = resolve(&endpoint.host, endpoint.port).map_err(Error::Usage)?;
-        let tls = tls::of_endpoint(endpoint, &plan.scenario.target).map_err(Error::Usage)?;
+        let addresses = resolve(&plan.url.host, plan.url.port).map_err(Error::Usage)?;
+        let tls = tls::of_url(&plan.url, &plan.scenario.target).map_err(Error::Usage)?;
         for source in &plan.sources {
             if !addresses.iter().any(|address| address.is_ipv4() == source.is_ipv4()) {
                 let words = format!(

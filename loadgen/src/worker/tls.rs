@@ -11,8 +11,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use crate::plan::endpoint::Endpoint;
 use crate::scenario::Target;
+use crate::scenario::url::Url;
 
 /// The client's side of a TLS connection.
 #[derive(Debug)]
@@ -70,16 +70,16 @@ impl Tls {
 /// How to speak TLS, and the name that the server's certificate has to bear.
 pub type Named = (Arc<ClientConfig>, ServerName<'static>);
 
-/// How to speak TLS with an endpoint of a target; `None` where it speaks none.
+/// How to speak TLS where a URL of a target leads; `None` where nobody does.
 ///
 /// # Errors
 /// When its host is no name for a certificate, or there are no certificates to believe, in words.
-pub fn of_endpoint(endpoint: &Endpoint, target: &Target) -> Result<Option<Named>, String> {
-    if !endpoint.secure {
+pub fn of_url(url: &Url, target: &Target) -> Result<Option<Named>, String> {
+    if !url.is_secure() {
         return Ok(None);
     }
-    let name = ServerName::try_from(endpoint.host.clone());
-    let name = name.map_err(|_| format!("{:?} is no name a certificate can have", endpoint.host))?;
+    let name = ServerName::try_from(url.host.clone());
+    let name = name.map_err(|_| format!("{:?} is no name a certificate can have", url.host))?;
     Ok(Some((config(target)?, name)))
 }
 
