@@ -11,7 +11,8 @@
 //! | `sessions` | verdicts, signing in, opening, closing |
 //! | `commands` | frames of an open session |
 //! | `joins` | channels on their way into the cluster |
-//! | `fanout` | publications on their way to outboxes |
+//! | `fanout` | publications as they arrive |
+//! | `flush`, `offer` | joined into batches; a batch offered to one session |
 //! | `windows` | channels whose messages wait to share a write |
 //! | `questions` | what shards ask each other, and the answers |
 //! | `deadlines` | time-outs, heartbeats, periodic pushes, draining |
@@ -39,7 +40,9 @@ mod commands;
 mod deadlines;
 pub mod exchange;
 mod fanout;
+mod flush;
 mod joins;
+mod offer;
 mod questions;
 mod received;
 mod sessions;
