@@ -3,10 +3,10 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `run` | the loop: when things happen |
+//! | `run` | the loop: when things happen; its phases of many lines are in `run/` |
 //! | `effects`, `control` | what the shard and the control API ask for, done |
 //! | `outside` | authentication, webhooks, the embedder's code |
-//! | `socket`, `token` | mio's side of a connection |
+//! | `sockets`, `socket`, `token` | mio's side of a connection |
 //! | `busy` | how much of its time a reactor works |
 //!
 //! [`Shard`]: epush_core::shard::Shard
@@ -17,6 +17,7 @@ mod effects;
 mod outside;
 mod run;
 mod socket;
+mod sockets;
 mod token;
 
 use std::net::SocketAddr;

@@ -1,42 +1,35 @@
 //! The loop of a sub-reactor: one turn after another, in numbered phases.
 //!
 //! Decides when things happen; what happens is the shard's, and how it is carried out is in `effects`.
+//! The phases that have more to them are files of their own: `posts`, `reads`, `writes`, and `goodbye` after the last turn.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use epush_core::close::CloseReason;
 use epush_core::id::{ConnId, ShardId};
-use epush_core::mail::{Mail, Relayed};
 use epush_core::now::Now;
-use epush_core::shard::{Door, End, Shard, ShardSetup};
-use mio::event::Event as PollEvent;
+use epush_core::shard::{Shard, ShardSetup};
 use mio::{Events, Poll};
 
 use super::Post;
 use super::busy::Busy;
 use super::outside::Outside;
-use super::socket::{Peer, Reading, Socket, Sockets};
-use super::token::{WAKE, conn_of};
+use super::sockets::Sockets;
+use super::token::WAKE;
 use crate::acceptor::Note;
 use crate::api::{Api, NodeState};
 use crate::engine::Outcomes;
 use crate::logging::Throttle;
 use crate::mailbox::{Inbox, Mailbox};
 
-/// Mailbox posts handled per turn: bounds how long a busy publisher can keep sockets waiting.
-const MAILBOX_BUDGET: usize = 1_024;
-
-/// Sockets read per turn, one read each: bounds how long a flood keeps timers and writes waiting.
-const READS_PER_TURN: usize = 512;
-
-/// Bytes read per turn, give or take one buffer: a crowd of floods may send each socket's buffer full.
-const READ_BYTES_PER_TURN: usize = 4 * 1024 * 1024;
-
-/// Fan-out writes per turn. At some 5 µs a write, a broadcast to everybody lets reads in every 3 ms.
-const BULK_WRITES_PER_TURN: usize = 512;
+mod goodbye;
+mod posts;
+mod reads;
+#[cfg(test)]
+mod tests;
+mod writes;
 
 /// Poll events taken per turn. What does not fit comes with the next poll.
 const EVENTS_PER_TURN: usize = 1_024;
@@ -44,12 +37,6 @@ const EVENTS_PER_TURN: usize = 1_024;
 /// The read buffer all sockets of a reactor share, and what is read of a connection to the control API at once: the
 /// pushes of a batch that come in one read share their writes.
 const SCRATCH_BYTES: usize = 256 * 1024;
-
-/// What is read of a client at once: 64 messages of 1 KiB that a client publishes together, so that they share their writes.
-const CLIENT_READ_BYTES: usize = 128 * 1024;
-
-/// Chunks of one vectored write: 64 messages in a write cost 0.07 µs each, and more gain little.
-const SLICES_PER_WRITE: usize = 64;
 
 /// What a sub-reactor is made of, before its thread runs.
 pub struct ReactorSetup {
@@ -76,7 +63,7 @@ pub struct Reactor {
     inbox: Inbox<Post>,
     pub(super) shard: Shard,
     pub(super) sockets: Sockets,
-    /// Sockets to read, oldest first. Invariant: exactly those [`Reading::Listed`], and names that went stale.
+    /// Sockets to read, oldest first. Invariant: exactly those [`super::socket::Reading::Listed`], and names that went stale.
     pub(super) readable: VecDeque<ConnId>,
     scratch: Box<[u8]>,
     pub(super) outside: Outside,
@@ -186,134 +173,6 @@ impl Reactor {
         Some(Duration::from_micros(due_us.saturating_sub(now_us)))
     }
 
-    fn note_event(&mut self, event: &PollEvent) {
-        let conn = conn_of(event.token());
-        let Some(socket) = self.sockets.find(conn) else { return };
-        if event.is_readable() || event.is_read_closed() || event.is_error() {
-            socket.peer = socket.peer.max(peer_of(event));
-            // A peer that is gone is looked at even where nothing is read: nobody waits for the answer any more.
-            if socket.reading == Reading::Drained || socket.reading == Reading::Parked && socket.peer == Peer::Gone {
-                socket.reading = Reading::Listed;
-                self.readable.push_back(conn);
-            }
-        }
-        if event.is_writable() {
-            match socket.writable(self.poll.registry(), conn) {
-                Ok(true) => self.shard.handle_writable(self.now, conn),
-                Ok(false) => return,
-                Err(_) => self.shard.handle_end(self.now, conn, End::Reset),
-            }
-            self.settle();
-        }
-    }
-
-    // --- 2 -------------------------------------------------------------------
-
-    fn read_mailbox(&mut self) {
-        self.inbox.open();
-        for _ in 0..MAILBOX_BUDGET {
-            let Some(post) = self.inbox.take() else { return };
-            self.receive(post);
-            self.settle();
-        }
-    }
-
-    fn receive(&mut self, post: Post) {
-        match post {
-            Post::Adopt { stream, peer, door } => {
-                let conn = self.shard.adopt(self.now, peer, door);
-                self.sockets.insert(conn, Socket::new(stream, door, peer.ip()));
-                self.readable.push_back(conn);
-            }
-            Post::Mail(mail) => {
-                self.look_at(&mail);
-                self.shard.handle_mail(self.now, mail);
-            }
-            Post::Push { conn, frame, permit } => {
-                self.shard.handle_mail(self.now, Mail::Push { conn, frame });
-                drop(permit);
-            }
-            Post::Fetched(fetched) => self.fetched(fetched),
-            Post::Schedules(news) => {
-                if let Some(api) = &mut self.api {
-                    api.handle_schedules(self.now, news);
-                }
-            }
-            Post::Change(change) => self.change(change),
-            Post::Stop => self.stopping = true,
-        }
-    }
-
-    /// What concerns more than the shard.
-    fn look_at(&mut self, mail: &Mail) {
-        match (mail, &mut self.api) {
-            (Mail::Publish { publication, .. }, Some(api)) => api.observe(publication),
-            (Mail::Relayed(relayed), Some(api)) => {
-                for item in relayed.iter() {
-                    if let Relayed::Publication(publication) = item {
-                        api.observe(publication);
-                    }
-                }
-            }
-            (Mail::Drain { .. }, api) => {
-                self.draining = Draining::UnderWay;
-                if let Some(api) = api {
-                    api.set_state(NodeState::Draining);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    // --- 3 -------------------------------------------------------------------
-
-    fn read_sockets(&mut self) {
-        // Counted beforehand: a socket that goes back to the end of the line is read again next turn at the earliest.
-        let mut bytes_left = READ_BYTES_PER_TURN;
-        for _ in 0..self.readable.len().min(READS_PER_TURN) {
-            let Some(conn) = self.readable.pop_front() else { return };
-            bytes_left = bytes_left.saturating_sub(self.read(conn));
-            self.settle();
-            if bytes_left == 0 {
-                return;
-            }
-        }
-    }
-
-    /// Reads one socket once; returns how many bytes came.
-    fn read(&mut self, conn: ConnId) -> usize {
-        let Some(socket) = self.sockets.find(conn) else { return 0 };
-        if !self.shard.wants_read(conn) {
-            socket.reading = Reading::Parked;
-            if socket.peer == Peer::Gone {
-                self.shard.handle_end(self.now, conn, End::Reset);
-            }
-            return 0;
-        }
-        let scratch = match socket.door {
-            Door::Client => &mut self.scratch[..CLIENT_READ_BYTES],
-            Door::Api => &mut self.scratch[..],
-        };
-        let outcome = socket.read(scratch);
-        let outcome = socket.watch(self.poll.registry(), conn).and(outcome);
-        // A short read leaves a stream socket empty (epoll(7)), unless the end of the stream waits behind the bytes.
-        let more = match outcome {
-            Ok(Some(0) | None) | Err(_) => false,
-            Ok(Some(bytes)) => bytes == scratch.len() || socket.peer != Peer::There,
-        };
-        socket.reading = if more { Reading::Listed } else { Reading::Drained };
-        if more {
-            self.readable.push_back(conn);
-        }
-        match outcome {
-            Ok(Some(0)) => self.shard.handle_end(self.now, conn, End::Eof),
-            Ok(Some(bytes)) => self.shard.handle_bytes(self.now, conn, &mut self.scratch[..bytes]),
-            Ok(None) => {}
-            Err(_) => self.shard.handle_end(self.now, conn, End::Reset),
-        }
-        outcome.ok().flatten().unwrap_or(0)
-    }
-
     // --- 4 -------------------------------------------------------------------
 
     fn fire_timers(&mut self) {
@@ -338,66 +197,6 @@ impl Reactor {
         self.settle();
     }
 
-    // --- 6 -------------------------------------------------------------------
-
-    fn write_sockets(&mut self) {
-        if !self.shard.has_writes() {
-            return;
-        }
-        self.now = self.outside.node.clock.now();
-        // The shard ends the answers of a turn itself.
-        while let Some(conn) = self.shard.next_urgent() {
-            self.write(conn);
-            self.settle();
-        }
-        for _ in 0..BULK_WRITES_PER_TURN {
-            let Some(conn) = self.shard.next_bulk() else { return };
-            self.write(conn);
-            self.settle();
-        }
-    }
-
-    fn write(&mut self, conn: ConnId) {
-        let Some(socket) = self.sockets.find(conn) else { return };
-        let (offered, outcome) = match self.shard.output_alone(conn) {
-            Some(bytes) => (bytes.len(), socket.send(bytes)),
-            None => gather(&self.shard, conn, socket),
-        };
-        let outcome = outcome.and_then(|taken| {
-            if taken < offered {
-                socket.blocked(self.poll.registry(), conn)?;
-            }
-            Ok(taken)
-        });
-        match outcome {
-            Ok(taken) => self.shard.handle_sent(self.now, conn, taken, taken < offered),
-            Err(_) => self.shard.handle_end(self.now, conn, End::Reset),
-        }
-    }
-
-    // --- the end --------------------------------------------------------------
-
-    /// Offers what was accepted to its sockets, then closes every session. Nothing is read any more, so it ends.
-    fn say_goodbye(&mut self) {
-        // For good: who is read on because its outbox has room may still publish.
-        self.shard.allow_windows(false);
-        self.write_out();
-        for conn in self.sockets.names() {
-            self.shard.handle_mail(self.now, Mail::Close { conn, reason: CloseReason::Drain });
-            self.settle();
-        }
-        self.write_out();
-    }
-
-    fn write_out(&mut self) {
-        while self.shard.has_writes() || self.shard.has_pending() {
-            self.shard.flush(self.now);
-            self.settle();
-            self.write_sockets();
-            self.shard.end_turn();
-        }
-    }
-
     // --- 8 -------------------------------------------------------------------
 
     fn end_turn(&mut self) {
@@ -413,27 +212,3 @@ impl Reactor {
         }
     }
 }
-
-/// Writes several runs of bytes at once; how many they have, and how many the socket took. Apart from the write of one
-/// run: to clear the slices costs as much as the rest of that.
-#[inline(never)]
-fn gather(shard: &Shard, conn: ConnId, socket: &mut Socket) -> (usize, io::Result<usize>) {
-    let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
-    let filled = shard.output(conn, &mut slices);
-    let offered = slices[..filled].iter().map(|slice| slice.len()).sum();
-    (offered, if offered == 0 { Ok(0) } else { socket.write(&slices[..filled]) })
-}
-
-fn peer_of(event: &PollEvent) -> Peer {
-    // EPOLLERR, or EPOLLHUP: both halves are over. Where nothing is read we have not shut ours, so it was a reset.
-    if event.is_error() || event.is_write_closed() {
-        Peer::Gone
-    } else if event.is_read_closed() {
-        Peer::Finished
-    } else {
-        Peer::There
-    }
-}
-
-#[cfg(test)]
-mod tests;

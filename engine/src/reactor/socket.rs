@@ -1,4 +1,4 @@
-//! The sockets of one reactor, by connection: what the kernel was asked to tell, and what it told.
+//! The socket of one connection: what the kernel was asked to tell, and what it told.
 //!
 //! Knows nothing of what the bytes mean.
 
@@ -183,56 +183,14 @@ fn settled(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usi
     }
 }
 
-/// The sockets of a reactor, in the slots of the shard's slab.
-#[derive(Debug, Default)]
-pub struct Sockets {
-    slots: Vec<Option<(u32, Socket)>>,
-    /// How many came through the client listener.
-    clients: usize,
-}
-
-impl Sockets {
-    /// Keeps a socket under the name the shard gave it.
-    pub fn insert(&mut self, conn: ConnId, socket: Socket) {
-        let index = conn.index as usize;
-        if index >= self.slots.len() {
-            self.slots.resize_with(index + 1, || None);
-        }
-        debug_assert!(self.slots[index].is_none(), "the shard freed the slot before its socket was closed");
-        self.clients += usize::from(socket.door == Door::Client);
-        self.slots[index] = Some((conn.generation, socket));
-    }
-
-    /// The socket of a connection; a name that outlived its connection finds none.
-    pub fn find(&mut self, conn: ConnId) -> Option<&mut Socket> {
-        match self.slots.get_mut(conn.index as usize)? {
-            Some((generation, socket)) if *generation == conn.generation => Some(socket),
-            _ => None,
-        }
-    }
-
-    /// Takes the socket of a connection out.
-    pub fn remove(&mut self, conn: ConnId) -> Option<Socket> {
-        self.find(conn)?;
-        let (_, socket) = self.slots[conn.index as usize].take()?;
-        self.clients -= usize::from(socket.door == Door::Client);
-        Some(socket)
-    }
-
-    /// The names of all connections.
-    #[must_use]
-    pub fn names(&self) -> Vec<ConnId> {
-        let named = |(index, slot): (usize, &Option<(u32, Socket)>)| {
-            slot.as_ref().map(|(generation, _)| ConnId { index: index as u32, generation: *generation })
-        };
-        self.slots.iter().enumerate().filter_map(named).collect()
-    }
-
-    /// Sockets that came through the client listener.
-    #[must_use]
-    pub fn clients(&self) -> usize {
-        self.clients
-    }
+/// A socket that was accepted, and its peer.
+#[cfg(test)]
+pub(super) fn pair() -> (Socket, std::net::TcpStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    let peer = std::net::TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+    let (stream, address) = listener.accept().expect("accept");
+    stream.set_nonblocking(true).expect("non-blocking");
+    (Socket::new(TcpStream::from_std(stream), Door::Client, address.ip()), peer)
 }
 
 #[cfg(test)]
@@ -245,14 +203,6 @@ mod tests {
     const CONN: ConnId = ConnId { index: 3, generation: 1 };
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    fn pair() -> (Socket, std::net::TcpStream) {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
-        let peer = std::net::TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
-        let (stream, address) = listener.accept().expect("accept");
-        stream.set_nonblocking(true).expect("non-blocking");
-        (Socket::new(TcpStream::from_std(stream), Door::Client, address.ip()), peer)
-    }
-
     /// Waits for an event of the kind `wanted` asks for.
     fn event(poll: &mut Poll, wanted: impl Fn(&mio::event::Event) -> bool) {
         let deadline = Instant::now() + PATIENCE;
@@ -261,20 +211,6 @@ mod tests {
             assert!(Instant::now() < deadline, "the event did not come");
             poll.poll(&mut events, Some(PATIENCE)).expect("poll");
         }
-    }
-
-    #[test]
-    fn a_name_that_outlived_its_connection_finds_no_socket() {
-        let mut sockets = Sockets::default();
-        sockets.insert(CONN, pair().0);
-        assert_eq!(sockets.clients(), 1);
-        let stale = ConnId { generation: 0, ..CONN };
-        assert!(sockets.find(stale).is_none() && sockets.remove(stale).is_none());
-        assert!(sockets.find(CONN).is_some());
-        assert!(sockets.remove(CONN).is_some() && sockets.remove(CONN).is_none());
-        assert_eq!(sockets.clients(), 0);
-        sockets.insert(ConnId { generation: 2, ..CONN }, pair().0);
-        assert!(sockets.find(CONN).is_none());
     }
 
     #[test]

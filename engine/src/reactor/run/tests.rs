@@ -1,10 +1,15 @@
 //! Turns of one reactor over real sockets, one at a time: what each of them takes, and leaves for the next.
 
+use super::posts::MAILBOX_BUDGET;
+use super::reads::{READ_BYTES_PER_TURN, READS_PER_TURN};
+use super::writes::BULK_WRITES_PER_TURN;
 use super::*;
 use crate::engine::Outcomes;
+use crate::reactor::socket::Reading;
 use crate::sys;
 use crate::testing::{self, Bench};
 use epush_core::id::SessionRef;
+use epush_core::mail::Mail;
 use epush_core::message::{ChannelName, Draft, Publication, Target};
 use epush_core::settings::Settings;
 use epush_core::shard::Door;
