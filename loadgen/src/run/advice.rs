@@ -2,19 +2,19 @@
 
 use crate::talk::Failures;
 
-/// Words for a run in which nobody got ready. Failures stand with the most frequent first.
+/// Words for a run in which nobody got ready, and so many failed before it was over. Failures stand with the most frequent first.
 #[must_use]
-pub fn nobody_got_ready(clients: u32, failures: &[Failures]) -> String {
+pub fn nobody_got_ready(clients: u32, failed: u64, failures: &[Failures]) -> String {
     let Some(first) = failures.first() else {
         return format!("none of the {clients} clients got ready, and none failed: the server answers nothing. {SLOW}");
     };
     let example = if first.example.is_empty() { String::new() } else { format!(" ({})", first.example) };
-    format!(
-        "none of the {clients} clients got ready: {} × {}{example}. {}",
-        first.count,
-        first.kind,
-        advice(&first.kind)
-    )
+    let who = if (1..u64::from(clients)).contains(&failed) {
+        format!("gave up: {failed} of the {clients} clients failed, and none got ready")
+    } else {
+        format!("none of the {clients} clients got ready")
+    };
+    format!("{who}: {} × {}{example}. {}", first.count, first.kind, advice(&first.kind))
 }
 
 /// The first whose words are in the failure's kind.
@@ -46,7 +46,7 @@ const ADVICE: [(&[&str], &str); 8] = [
         &["certificate", "tls"],
         "Name the authority that signed the server's certificate (target.ca_file), or accept any (target.insecure)",
     ),
-    (&["timed out", "timeout"], SLOW),
+    (&["timed out", "timeout", "not ready in time"], SLOW),
     (
         &["descriptors", "too many open files", "no local port"],
         "Raise ulimit -n, connect from more addresses (tool.source_addresses), or take fewer clients",
@@ -68,15 +68,23 @@ mod tests {
 
     #[test]
     fn the_most_frequent_failure_decides() {
-        let words = nobody_got_ready(5, &failure("handshake answered 403", "Forbidden"));
+        let words = nobody_got_ready(5, 5, &failure("handshake answered 403", "Forbidden"));
         assert!(
             words.starts_with("none of the 5 clients got ready: 3 × handshake answered 403 (Forbidden). "),
             "{words}"
         );
         assert!(words.contains("target.headers"), "{words}");
-        assert!(nobody_got_ready(5, &failure("connection refused", "")).contains("--url"));
-        assert!(nobody_got_ready(5, &failure("no TLS spoken", "")).contains("ws://"));
-        assert!(nobody_got_ready(5, &failure("closed with 4000", "")).contains("log"));
-        assert!(nobody_got_ready(5, &[]).contains("answers nothing"));
+        assert!(nobody_got_ready(5, 5, &failure("connection refused", "")).contains("--url"));
+        assert!(nobody_got_ready(5, 5, &failure("no TLS spoken", "")).contains("ws://"));
+        assert!(nobody_got_ready(5, 5, &failure("not ready in time", "")).contains("dialect"));
+        assert!(nobody_got_ready(5, 5, &failure("closed with 4000", "")).contains("log"));
+        assert!(nobody_got_ready(5, 0, &[]).contains("answers nothing"));
+    }
+
+    #[test]
+    fn a_run_that_was_given_up_says_how_many_had_failed_by_then() {
+        let words = nobody_got_ready(5, 3, &failure("not ready in time", "silence"));
+        let begin = "gave up: 3 of the 5 clients failed, and none got ready: 3 × not ready in time (silence). ";
+        assert!(words.starts_with(begin), "{words}");
     }
 }

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`preflight`] | what must be so before any load |
 //! | [`crew`], [`process`] | the workers, in threads of this process or of others |
-//! | [`stage`], [`advice`] | the phases, one after the other; what to do when nobody could connect |
+//! | [`stage`] | the phases, one after the other |
+//! | [`hope`], [`advice`] | when connecting is given up; what to do when nobody could connect |
 //! | [`press`] | the publishers |
 //! | [`closing`] | the result, put together |
 //! | [`board`], [`skew`] | what workers reported, merged |
@@ -27,6 +28,7 @@ pub mod balance;
 pub mod board;
 pub mod closing;
 pub mod crew;
+pub mod hope;
 pub mod preflight;
 pub mod press;
 pub mod process;

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::board::Board;
 use super::closing::Closing;
 use super::crew::Crew;
+use super::hope::Hope;
 use super::preflight::Cleared;
 use super::press::{Books, Press};
 use super::timeline::Timeline;
@@ -99,15 +100,18 @@ impl<'a> Stage<'a> {
         let ramp_ns = self.ramp_ns();
         let timeout_ns = self.plan.scenario.phases.connect_timeout_ms * MS;
         self.enter(Phase::Ramp, at_ns + ramp_ns);
-        self.wait_connected(at_ns + ramp_ns + timeout_ns + GRACE_NS)?;
+        let hope = Hope::new(self.crew.workers(), at_ns + timeout_ns);
+        self.wait_connected(at_ns + ramp_ns + timeout_ns + GRACE_NS, hope)?;
         let counts = self.board.counts();
         if self.is_interrupted() {
             return Ok(());
         }
         if self.plan.clients() > 0 && counts.ready == 0 {
+            // Before the rest is cut short, which is this tool's doing.
+            let words = advice::nobody_got_ready(self.plan.clients(), counts.failed, &self.board.failures());
             self.crew.tell(&Order::Finish { until_ns: clock::now_ns() });
             self.wait(clock::now_ns() + GRACE_NS, Until::Complete)?;
-            return Err(Error::Failed(advice::nobody_got_ready(self.plan.clients(), &self.board.failures())));
+            return Err(Error::Failed(words));
         }
         if !self.press.live().all_ready() {
             return Err(Error::Failed(String::from(

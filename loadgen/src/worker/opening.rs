@@ -6,7 +6,7 @@ use super::fleet::Fleet;
 
 /// Sessions of a worker that may be on their way to being ready at once: enough to keep a server busy, and well below the
 /// queue of new connections any server has.
-const OPENING_MAX: usize = 256;
+pub const OPENING_MAX: usize = 256;
 
 /// Connections begun before sockets get their turn.
 const DIALS_PER_TURN: usize = 32;

@@ -63,3 +63,39 @@ fn when_nobody_is_let_in_the_run_fails_with_advice() {
         }
     });
 }
+
+/// Far more than fail while the first one has its time.
+const CROWD: &str = "[[group]]\nclients = 3000\nchannels = [\"news\"]\n";
+
+#[test]
+fn a_crowd_of_which_nobody_is_let_in_is_given_up_before_everyone_was_turned_away() {
+    let check = |welcome: Welcome, group: &str, words: [&str; 2]| {
+        let server = BadServer::start(Script::welcoming(move |_| welcome));
+        let phases = "connect_timeout_ms = 1000";
+        let scenario = text(&server, phases, &format!("{CROWD}{group}")).replace("workers = 2", "workers = 1");
+        let ended = run(toml::from_str(&scenario.replace("ramp_ms = 50\n", "ramp_ms = 20000\n")).unwrap());
+        let Err(Error::Failed(said)) = ended else { panic!("{welcome:?}: nobody got in") };
+        assert!(said.starts_with("gave up: ") && said.contains("of the 3000 clients failed"), "{said}");
+        assert!(words.iter().all(|words| said.contains(words)), "{said}");
+        assert!(server.close().turned_away.len() < 3_000, "most of them were never tried");
+    };
+    // A path that is never answered, in a storm; a wrong dialect, over a ramp and at a rate.
+    check(Welcome::Silence, "connect_per_s = 0", ["not ready in time", "connect_timeout_ms"]);
+    check(Welcome::RefusesToSubscribe, "", ["refused before it was ready", "--dialect"]);
+    check(Welcome::Status(404), "connect_per_s = 150", ["handshake answered 404", "check the path"]);
+}
+
+#[test]
+fn one_that_is_let_in_is_reason_enough_to_try_all_the_others() {
+    let script = Script::welcoming(|client| if client == 7 { Welcome::Good } else { Welcome::Status(503) });
+    let (outcome, _) = try_out(
+        script,
+        |scenario| {
+            (scenario.tool.workers, scenario.phases.connect_timeout_ms) = (1, 1_000);
+            scenario.groups[0].connect_per_s = Some(300.0);
+        },
+        &FANOUT.replace("clients = 5", "clients = 600"),
+    );
+    let counts = &outcome.counts;
+    assert_eq!((counts.started, counts.failed, counts.ready, counts.received), (600, 599, 1, NUMBERS));
+}

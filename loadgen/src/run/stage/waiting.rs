@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{GRACE_NS, MS, Stage, TICK_NS};
 use crate::clock;
 use crate::error::Error;
+use crate::run::hope::Hope;
 
 /// What ends a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ const LOOK_NS: u64 = 50 * MS;
 
 impl Stage<'_> {
     /// Waits for connections. As fast as a server takes them may be slow: as long as it takes some, the end moves on.
-    pub(super) fn wait_connected(&mut self, mut until_ns: u64) -> Result<(), Error> {
+    pub(super) fn wait_connected(&mut self, mut until_ns: u64, hope: Hope) -> Result<(), Error> {
         let patience_ns = self.plan.scenario.phases.connect_timeout_ms * MS + GRACE_NS;
         let as_taken = self.plan.scenario.groups.iter().any(|group| group.connect_per_s == Some(0.0));
         let mut before = 0;
@@ -39,7 +40,8 @@ impl Stage<'_> {
                 before = counts.ready + counts.failed;
                 until_ns = until_ns.max(now_ns + patience_ns);
             }
-            if self.is_interrupted() || now_ns >= until_ns || self.has_come(Until::Connected) {
+            let is_over = now_ns >= until_ns || hope.is_lost(&counts, now_ns);
+            if self.is_interrupted() || is_over || self.has_come(Until::Connected) {
                 return Ok(());
             }
         }
