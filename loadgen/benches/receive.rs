@@ -76,7 +76,7 @@ impl Server {
         let count = numbers.end - numbers.start;
         for seq in numbers {
             let mut payload = Vec::new();
-            Stamp { intended_ns: now_ns(), slip_us: 0, stream: 0, seq }.write(PAYLOAD_BYTES, &mut payload);
+            Stamp { run: 0, intended_ns: now_ns(), slip_us: 0, stream: 0, seq }.write(PAYLOAD_BYTES, &mut payload);
             let payload = String::from_utf8_lossy(&payload);
             let body = format!(r#"{{"to":{{"channels":["news"]}},"data":"{payload}"}}"#);
             write!(requests, "POST /v1/push HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;

@@ -87,7 +87,7 @@ fn join(client: &mut Client, plan: &Plan, recorder: &mut Recorder, out: &mut Vec
 /// As epush sends it.
 fn frame(seq: u64, payload_bytes: usize, due_ns: u64) -> Vec<u8> {
     let mut text = br#"{"op":"message","channel":"news","id":"5f3c-1","time_ms":1800000000000,"data":""#.to_vec();
-    Stamp { intended_ns: due_ns, slip_us: 40, stream: 0, seq }.write(payload_bytes, &mut text);
+    Stamp { run: 0, intended_ns: due_ns, slip_us: 40, stream: 0, seq }.write(payload_bytes, &mut text);
     text.extend_from_slice(b"\"}");
     let mut frame = vec![0x81, 126];
     frame.extend_from_slice(&(text.len() as u16).to_be_bytes());

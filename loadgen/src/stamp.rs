@@ -1,16 +1,21 @@
-//! What every payload begins with: when it was due, how late it was sent, which stream it belongs to, its number there.
+//! What every payload begins with: which run sent it, when it was due, how late it was sent, which stream it belongs to, its
+//! number there.
 //!
 //! ASCII of a fixed length, so that it passes through JSON, STOMP and every other text unharmed and is read without parsing:
-//! `epl1:` intended (16 hex, monotonic ns) `:` slip (8 hex, µs) `:` stream (8 hex) `:` number (10 hex) `:`. After it the payload
-//! is filled up with `x`, which is compared, too: a payload that was cut, stretched or changed is found out.
+//! `epl2:` run (8 hex) `:` intended (16 hex, monotonic ns) `:` slip (8 hex, µs) `:` stream (8 hex) `:` number (10 hex) `:`. After it
+//! the payload is filled up with `x`, which is compared, too: a payload that was cut, stretched or changed is found out.
 
 use memchr::memmem;
 
+mod hex;
+
+use hex::{digits, nibble, not_hex, value, write_hex};
+
 /// Bytes of a stamp.
-pub const LEN: usize = 51;
+pub const LEN: usize = 60;
 
 /// What a stamp begins with.
-pub const MARK: &[u8; 5] = b"epl1:";
+pub const MARK: &[u8; 5] = b"epl2:";
 
 /// Numbers are below this: they have ten digits.
 pub const SEQ_MAX: u64 = 1 << 40;
@@ -18,6 +23,8 @@ pub const SEQ_MAX: u64 = 1 << 40;
 /// A stamp, read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
+    /// The run that sent it, as its plan says: several may share a channel.
+    pub run: u32,
     /// When it was due, monotonic nanoseconds.
     pub intended_ns: u64,
     /// How much later it was written, microseconds.
@@ -34,10 +41,11 @@ impl Stamp {
         debug_assert!(self.seq < SEQ_MAX);
         let mut text = [b':'; LEN];
         text[..5].copy_from_slice(MARK);
-        write_hex(self.intended_ns, &mut text[5..21]);
-        write_hex(u64::from(self.slip_us), &mut text[22..30]);
-        write_hex(u64::from(self.stream), &mut text[31..39]);
-        write_hex(self.seq, &mut text[40..50]);
+        write_hex(u64::from(self.run), &mut text[5..13]);
+        write_hex(self.intended_ns, &mut text[14..30]);
+        write_hex(u64::from(self.slip_us), &mut text[31..39]);
+        write_hex(u64::from(self.stream), &mut text[40..48]);
+        write_hex(self.seq, &mut text[49..59]);
         out.extend_from_slice(&text);
         out.resize(out.len() + payload_bytes.saturating_sub(LEN), FILLER);
     }
@@ -47,14 +55,16 @@ impl Stamp {
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let text: &[u8; LEN] = bytes.first_chunk()?;
-        let intended_high = digits(text, 5);
-        let intended_low = digits(text, 13);
-        let slip = digits(text, 22);
-        let stream = digits(text, 31);
+        let run = digits(text, 5);
+        let intended_high = digits(text, 14);
+        let intended_low = digits(text, 22);
+        let slip = digits(text, 31);
+        let stream = digits(text, 40);
         // Ten digits are two overlapping eights.
-        let seq_high = digits(text, 40);
-        let seq_low = digits(text, 42);
-        let wrong = not_hex(intended_high)
+        let seq_high = digits(text, 49);
+        let seq_low = digits(text, 51);
+        let wrong = not_hex(run)
+            | not_hex(intended_high)
             | not_hex(intended_low)
             | not_hex(slip)
             | not_hex(stream)
@@ -65,6 +75,7 @@ impl Stamp {
             return None;
         }
         Some(Self {
+            run: value(run),
             intended_ns: u64::from(value(intended_high)) << 32 | u64::from(value(intended_low)),
             slip_us: value(slip),
             stream: value(stream),
@@ -73,7 +84,7 @@ impl Stamp {
     }
 }
 
-/// Reads stamps, and remembers the last ones: in a fan-out each comes to one client after the other, and to compare 51 bytes is
+/// Reads stamps, and remembers the last ones: in a fan-out each comes to one client after the other, and to compare 60 bytes is
 /// cheaper than to read them. With the filler compared without a call, a message of 128 bytes costs 17 ns instead of 25
 /// (64 in a read, `cargo run --release -p epush-loadgen --example receive`).
 #[derive(Debug)]
@@ -87,7 +98,7 @@ const REMEMBERED: usize = 64;
 impl Default for Reader {
     fn default() -> Self {
         // Beginning with what `write` makes, so that every text has its stamp.
-        let zero = Stamp { intended_ns: 0, slip_us: 0, stream: 0, seq: 0 };
+        let zero = Stamp { run: 0, intended_ns: 0, slip_us: 0, stream: 0, seq: 0 };
         let mut text = Vec::with_capacity(LEN);
         zero.write(LEN, &mut text);
         let text = text.first_chunk().copied().expect("a stamp has its length");
@@ -101,7 +112,7 @@ impl Reader {
     pub fn read(&mut self, bytes: &[u8]) -> Option<Stamp> {
         let text: &[u8; LEN] = bytes.first_chunk()?;
         // By the last two digits of the number: messages that follow each other have places of their own.
-        let at = (nibble(text[48]) << 4 | nibble(text[49])) % REMEMBERED;
+        let at = (nibble(text[57]) << 4 | nibble(text[58])) % REMEMBERED;
         let (last, stamp) = &mut self.last[at];
         if last == text {
             return Some(*stamp);
@@ -151,73 +162,26 @@ const FILLER: u8 = b'x';
 /// To compare with, a piece at a time.
 const FILLED: [u8; 256] = [FILLER; 256];
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
-fn write_hex(value: u64, into: &mut [u8]) {
-    let mut left = value;
-    for digit in into.iter_mut().rev() {
-        *digit = HEX[(left & 15) as usize];
-        left >>= 4;
-    }
-}
-
-/// Eight digits as a word, the first in its lowest byte.
-#[inline]
-fn digits(text: &[u8; LEN], at: usize) -> u64 {
-    let mut eight = [0; 8];
-    eight.copy_from_slice(&text[at..at + 8]);
-    u64::from_le_bytes(eight)
-}
-
-const LOW_BITS: u64 = 0x0f0f_0f0f_0f0f_0f0f;
-const ONES: u64 = 0x0101_0101_0101_0101;
-
-/// The nibbles of eight digits, a byte each; nonsense for what is no digit.
-#[inline]
-const fn nibbles(digits: u64) -> u64 {
-    let letters = (digits >> 6) & ONES;
-    (digits & LOW_BITS) + letters * 9
-}
-
-/// The value of a digit; nonsense for what is none.
-#[inline]
-const fn nibble(digit: u8) -> usize {
-    ((digit & 15) + (digit >> 6) * 9) as usize
-}
-
-/// Not zero if a byte is none of `0-9a-f`: written again from their nibbles, digits come out the same and nothing else does.
-#[inline]
-const fn not_hex(digits: u64) -> u64 {
-    // Bytes of no digit may have nibbles up to 24: masked, they cannot carry into the next byte.
-    let nibbles = nibbles(digits) & LOW_BITS;
-    let letters = ((nibbles + ONES * 6) >> 4) & ONES;
-    digits ^ (nibbles + ONES * 0x30 + letters * 0x27)
-}
-
-/// The number that eight digits write.
-#[inline]
-const fn value(digits: u64) -> u32 {
-    let nibbles = nibbles(digits);
-    // Pairs, then fours, then all eight: the first digit is the lowest byte and the highest nibble.
-    let pairs = (nibbles << 4 | nibbles >> 8) & 0x00ff_00ff_00ff_00ff;
-    let fours = (pairs << 8 | pairs >> 16) & 0x0000_ffff_0000_ffff;
-    (fours << 16 | fours >> 32) as u32
-}
-
 /// Not zero if the mark or a colon is not where it should be.
 #[inline]
 fn not_framed(text: &[u8; LEN]) -> u64 {
-    let colons = (text[21] ^ b':') | (text[30] ^ b':') | (text[39] ^ b':') | (text[50] ^ b':');
-    let mark = u32::from_le_bytes([text[0], text[1], text[2], text[3]]) ^ u32::from_le_bytes(*b"epl1");
+    let colons = [13, 30, 39, 48, 59].iter().fold(0, |wrong, at| wrong | (text[*at] ^ b':'));
+    let mark = u32::from_le_bytes([text[0], text[1], text[2], text[3]]) ^ u32::from_le_bytes(*b"epl2");
     u64::from(colons | (text[4] ^ b':')) | u64::from(mark)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::hex::HEX;
     use super::*;
 
-    const SOME: Stamp =
-        Stamp { intended_ns: 0x0123_4567_89ab_cdef, slip_us: 0xdead_beef, stream: 0x8000_0007, seq: SEQ_MAX - 2 };
+    const SOME: Stamp = Stamp {
+        run: 0x89ab_cdef,
+        intended_ns: 0x0123_4567_89ab_cdef,
+        slip_us: 0xdead_beef,
+        stream: 0x8000_0007,
+        seq: SEQ_MAX - 2,
+    };
 
     fn payload(bytes: usize) -> Vec<u8> {
         let mut out = Vec::new();
@@ -229,11 +193,16 @@ mod tests {
     fn what_was_written_is_read() {
         let text = payload(128);
         assert_eq!(text.len(), 128);
-        assert!(text.starts_with(b"epl1:0123456789abcdef:deadbeef:80000007:fffffffffe:xxx"), "{}", text.escape_ascii());
+        assert!(
+            text.starts_with(b"epl2:89abcdef:0123456789abcdef:deadbeef:80000007:fffffffffe:xxx"),
+            "{}",
+            text.escape_ascii()
+        );
         assert_eq!(Stamp::read(&text), Some(SOME));
         for seq in [0, 1, 0xff_ffff, 0xffff_ffff, 0x1_0000_0000, SEQ_MAX - 1] {
             let mut out = Vec::new();
-            let stamp = Stamp { seq, intended_ns: seq << 20, slip_us: seq as u32, stream: !(seq as u32) };
+            let (intended_ns, low) = (seq << 20, seq as u32);
+            let stamp = Stamp { run: low.reverse_bits(), intended_ns, slip_us: low, stream: !low, seq };
             stamp.write(LEN, &mut out);
             assert_eq!(Stamp::read(&out), Some(stamp));
         }
@@ -246,7 +215,7 @@ mod tests {
             for byte in 0..=255 {
                 let mut text = good.clone();
                 text[at] = byte;
-                let digit = matches!(at, 5..=20 | 22..=29 | 31..=38 | 40..=49);
+                let digit = matches!(at, 5..=12 | 14..=29 | 31..=38 | 40..=47 | 49..=58);
                 let fits = if digit { HEX.contains(&byte) } else { byte == good[at] };
                 assert_eq!(Stamp::read(&text).is_some(), fits, "byte {byte} at {at}");
                 assert_eq!(Stamp::read(&text) == Some(SOME), byte == good[at], "byte {byte} at {at}");
@@ -263,7 +232,7 @@ mod tests {
                 let stamp = Stamp { seq: seq / 2, stream: round, ..SOME };
                 stamp.write(LEN, &mut text);
                 assert_eq!(reader.read(&text), Some(stamp));
-                text[45] = b'g';
+                text[54] = b'g';
                 assert_eq!(reader.read(&text), None);
             }
         }

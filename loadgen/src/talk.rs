@@ -112,6 +112,9 @@ pub struct Counts {
     pub in_doubt: u64,
     /// Whose stamp or length was not what was sent.
     pub damaged: u64,
+    /// Stamped by another run, which shared a channel with this one or left messages with the server; in no other count.
+    #[serde(default)]
+    pub foreign: u64,
     /// Sent by clients: echo and peer.
     pub sent: u64,
     /// Periodic pushes that arrived.
@@ -163,6 +166,7 @@ impl Counts {
         self.reordered += other.reordered;
         self.in_doubt += other.in_doubt;
         self.damaged += other.damaged;
+        self.foreign += other.foreign;
         self.sent += other.sent;
         self.ticks += other.ticks;
         self.ticks_early += other.ticks_early;

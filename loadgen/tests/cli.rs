@@ -89,7 +89,7 @@ fn wrong_values_of_flags_are_all_named_at_once() {
     let words = [
         "--clients: expected 1 to",
         "--rate: expected 0",
-        "--payload: expected 51",
+        "--payload: expected 60",
         "--processes: expected",
         "--source: `10.0.0`",
     ];

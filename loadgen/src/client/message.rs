@@ -11,8 +11,8 @@ use crate::stamp::{self, Stamp};
 /// Of a stream that is not the session's.
 const SOMEBODY_ELSES: &str = "a message for somebody else";
 
-/// Due before the run began, or later than it came: kept by the server from an earlier run, or its time was changed.
-const NOT_OF_THIS_RUN: &str = "a message that is not of this run";
+/// Of this run, but due before it began or later than it came: somebody changed its time.
+const IMPOSSIBLE_TIME: &str = "a message due at an impossible time";
 
 impl Client {
     /// A whole message arrived: takes it apart where several may share it.
@@ -64,8 +64,13 @@ impl Client {
     /// A payload of this tool.
     #[inline]
     fn stamped(&mut self, stamp: &Stamp, from_stamp: &[u8], turn: &mut Turn<'_>) {
-        if !turn.recorder.is_of_this_run(stamp.intended_ns, turn.now_ns) {
-            return self.stray(stamp, NOT_OF_THIS_RUN, turn);
+        if stamp.run != turn.plan.run {
+            // Beside this one on the same channel, or kept by the server since: on nobody's account here.
+            turn.recorder.counts_mut().foreign += 1;
+            return;
+        }
+        if !turn.recorder.is_possible(stamp.intended_ns, turn.now_ns) {
+            return self.stray(stamp, IMPOSSIBLE_TIME, turn);
         }
         let Some(account) = self.ledger.account(stamp.stream) else { return self.stray(stamp, SOMEBODY_ELSES, turn) };
         if !stamp::is_whole(from_stamp, account.payload_bytes()) {
@@ -95,7 +100,7 @@ impl Client {
     }
 
     /// A message that is on no account: of a stream this session has none of, as it came before the session was ready or is
-    /// not for it; or one that this run did not send.
+    /// not for it; or one of a time that cannot be.
     #[cold]
     fn stray(&mut self, stamp: &Stamp, kind: &str, turn: &mut Turn<'_>) {
         let payload_bytes = turn.plan.payload_bytes(stamp.stream) as u64;

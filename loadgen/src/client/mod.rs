@@ -189,7 +189,7 @@ impl Client {
         let opcode = if plan.words.binary { frame::BINARY } else { opcode };
         let stream = CLIENT_STREAM | self.number;
         let slip_us = (turn.now_ns.saturating_sub(due_ns) / 1_000).min(u64::from(u32::MAX)) as u32;
-        let stamp = Stamp { intended_ns: due_ns, slip_us, stream, seq: self.sent };
+        let stamp = Stamp { run: plan.run, intended_ns: due_ns, slip_us, stream, seq: self.sent };
         // Who, to whom, and the payload, one behind the other: nothing is allocated for a message.
         let mut scratch = std::mem::take(&mut turn.recorder.scratch);
         scratch.clear();

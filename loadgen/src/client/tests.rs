@@ -83,7 +83,8 @@ impl Bench {
 /// As epush sends it, written when it was due.
 fn message(plan: &Plan, stream: u32, seq: u64, due_ns: u64) -> String {
     let mut payload = Vec::new();
-    Stamp { intended_ns: due_ns, slip_us: 0, stream, seq }.write(plan.payload_bytes(stream), &mut payload);
+    Stamp { run: plan.run, intended_ns: due_ns, slip_us: 0, stream, seq }
+        .write(plan.payload_bytes(stream), &mut payload);
     format!("{{\"op\":\"message\",\"channel\":\"news\",\"data\":\"{}\"}}", String::from_utf8(payload).unwrap())
 }
 

@@ -1,6 +1,6 @@
 //! A scenario made definite: every client, every stream, and when each message is due.
 //!
-//! The same in every worker and process: they make it from the scenario, so nothing of it has to be told.
+//! The same in every worker and process: they make it from the scenario, so nothing of it has to be told but which run it is.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -37,6 +37,8 @@ pub enum Destination {
 pub struct Plan {
     /// What it was made from.
     pub scenario: Scenario,
+    /// Which run it is, in every stamp: messages of other runs are told apart by it. 0 until [`Plan::of_run`] says.
+    pub run: u32,
     /// The words of the server, as they were written.
     pub dialect: Dialect,
     /// The words of the server, as they are worked with.
@@ -103,6 +105,7 @@ impl Plan {
             publishers: Vec::new(),
             receivers: Vec::new(),
             skew_every: 1,
+            run: 0,
             scenario,
         };
         plan.number_streams();
@@ -110,6 +113,12 @@ impl Plan {
         plan.skew_every = plan.choose_skew_every();
         plan.check_words()?;
         Ok(plan)
+    }
+
+    /// The same, of this run.
+    #[must_use]
+    pub fn of_run(self, run: u32) -> Self {
+        Self { run, ..self }
     }
 
     /// All clients.

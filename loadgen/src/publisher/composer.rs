@@ -32,7 +32,7 @@ impl Composer {
     pub fn request(&mut self, plan: &Plan, item: Item, slip_ns: u64, out: &mut Vec<u8>) {
         let destination = &plan.streams[item.stream as usize];
         let (Some(http), Some((path, body))) = (&plan.words.http, plan.words.by_http(destination)) else { return };
-        stamped(item, slip_ns, self.payload_bytes, &mut self.payload);
+        stamped(plan.run, item, slip_ns, self.payload_bytes, &mut self.payload);
         let fill = fill(destination, &self.payload);
         self.body.clear();
         body.expand(&fill, &mut self.body);
@@ -56,17 +56,17 @@ impl Composer {
         let destination = &plan.streams[item.stream as usize];
         self.body.clear();
         if let Some(text) = plan.words.over_websocket(destination) {
-            stamped(item, slip_ns, self.payload_bytes, &mut self.payload);
+            stamped(plan.run, item, slip_ns, self.payload_bytes, &mut self.payload);
             text.expand(&fill(destination, &self.payload), &mut self.body);
         }
         &mut self.body
     }
 }
 
-fn stamped(item: Item, slip_ns: u64, payload_bytes: usize, payload: &mut Vec<u8>) {
+fn stamped(run: u32, item: Item, slip_ns: u64, payload_bytes: usize, payload: &mut Vec<u8>) {
     payload.clear();
     let slip_us = u32::try_from(slip_ns / 1_000).unwrap_or(u32::MAX);
-    let stamp = Stamp { intended_ns: item.due_ns, slip_us, stream: item.stream, seq: item.seq };
+    let stamp = Stamp { run, intended_ns: item.due_ns, slip_us, stream: item.stream, seq: item.seq };
     stamp.write(payload_bytes, payload);
 }
 
@@ -81,13 +81,13 @@ fn fill<'a>(destination: &'a Destination, payload: &'a [u8]) -> Fill<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{plan, scenario};
+    use super::super::testing::scenario;
     use super::*;
     use crate::dialect::{Dialect, HttpPublish};
 
     const ITEM: Item = Item { due_ns: 0x10, stream: 0, seq: 9 };
 
-    const PAYLOAD: &str = "epl1:0000000000000010:00000002:00000000:0000000009:xxxxxxxxxxxxx";
+    const PAYLOAD: &str = "epl2:0000abcd:0000000000000010:00000002:00000000:0000000009:xxxx";
 
     #[test]
     fn a_request_has_the_dialects_path_headers_and_body() {
@@ -102,7 +102,7 @@ mod tests {
         };
         let mut scenario = scenario("ws://127.0.0.1:1", dialect);
         scenario.target.headers.insert("x-more".into(), "m".into());
-        let plan = plan(scenario);
+        let plan = Plan::new(scenario).unwrap().of_run(0xabcd);
         let mut out = Vec::new();
         Composer::new(&plan, 0, "h:1").request(&plan, ITEM, 2_999, &mut out);
         let expected = format!(
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn a_frame_has_the_dialects_text() {
         let dialect = Dialect { publish: Some("{channel}={payload}".into()), ..Dialect::default() };
-        let plan = plan(scenario("ws://127.0.0.1:1", dialect));
+        let plan = Plan::new(scenario("ws://127.0.0.1:1", dialect)).unwrap().of_run(0xabcd);
         let mut composer = Composer::new(&plan, 0, "h:1");
         let text = composer.frame(&plan, ITEM, 2_000).to_vec();
         assert_eq!(String::from_utf8(text).unwrap(), format!("a b={PAYLOAD}"));

@@ -131,7 +131,7 @@ impl WebSocket {
             return Ok(());
         }
         if plan.words.error.as_ref().is_some_and(|error| error.find(text).is_some()) {
-            return self.refused(text, ledger);
+            return self.refused(text, ledger, plan);
         }
         if let Phase::Opening { step, asked } = self.phase
             && let Some(words) = plan.words.open.get(step)
@@ -145,14 +145,14 @@ impl WebSocket {
     }
 
     /// A refusal names its message where it repeats the payload; else nobody knows which one it was.
-    fn refused(&self, text: &[u8], ledger: &mut Ledger) -> Result<(), String> {
+    fn refused(&self, text: &[u8], ledger: &mut Ledger, plan: &Plan) -> Result<(), String> {
         let words: String = String::from_utf8_lossy(text).chars().take(WORDS_MAX).collect();
         if !matches!(self.phase, Phase::Ready | Phase::Leaving) {
             return Err(format!("refused before it was ready: {words}"));
         }
         match stamp::find(text).and_then(|at| Stamp::read(&text[at..])) {
-            Some(stamp) => ledger.refuse(stamp.stream, stamp.seq, REFUSED, &words),
-            None => ledger.refuse_unnumbered(REFUSED, &words),
+            Some(stamp) if stamp.run == plan.run => ledger.refuse(stamp.stream, stamp.seq, REFUSED, &words),
+            _ => ledger.refuse_unnumbered(REFUSED, &words),
         }
         Ok(())
     }

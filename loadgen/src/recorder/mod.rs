@@ -182,9 +182,9 @@ impl Recorder {
         self.latencies.record(now_ns.saturating_sub(intended_ns), slip_us);
     }
 
-    /// Whether a message that was due then, and came now, can be of this run: clocks of a machine's processes agree.
+    /// Whether a message of this run can have been due then and come now: clocks of a machine's processes agree.
     #[inline]
-    pub(crate) const fn is_of_this_run(&self, intended_ns: u64, now_ns: u64) -> bool {
+    pub(crate) const fn is_possible(&self, intended_ns: u64, now_ns: u64) -> bool {
         self.earliest_ns <= intended_ns && intended_ns <= now_ns
     }
 

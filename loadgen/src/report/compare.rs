@@ -64,7 +64,7 @@ pub enum Verdict {
 }
 
 /// Figures that are compared, in this order, those that a side measured.
-const FIGURES: [&str; 35] = [
+const FIGURES: [&str; 36] = [
     "p50",
     "p90",
     "p99",
@@ -100,6 +100,7 @@ const FIGURES: [&str; 35] = [
     "duplicates",
     "reordered",
     "damaged",
+    "foreign",
 ];
 
 /// Reads the results of both sides and compares them, as text for the terminal.

@@ -131,6 +131,7 @@ fn counts() -> Counts {
         reordered: 1,
         in_doubt: 1,
         damaged: 0,
+        foreign: 4,
         bytes_read: 520_000_000,
         bytes_handshake: 200_000,
         bytes_frames: 519_800_000,

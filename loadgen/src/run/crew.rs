@@ -59,7 +59,7 @@ impl Crew {
         let workers = processes * workers_each;
         let start = |process: u32| {
             let share = process * workers_each..(process + 1) * workers_each;
-            Process::start(executable, &plan.scenario, share, workers, tell.clone())
+            Process::start(executable, plan, share, workers, tell.clone())
         };
         let children = (0..processes).map(start).collect::<Result<Vec<_>, _>>()?;
         children.iter().try_for_each(Process::wait_ready)?;

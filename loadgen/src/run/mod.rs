@@ -14,6 +14,7 @@
 //! | [`balance`] | what must agree |
 //! | [`verdict`] | whether the server was measured, or this tool |
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -85,7 +86,13 @@ pub fn run_with(
     interrupted: &Arc<AtomicBool>,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome, Error> {
-    let plan = Arc::new(Plan::new(scenario).map_err(Error::Usage)?);
+    let plan = Arc::new(Plan::new(scenario).map_err(Error::Usage)?.of_run(random_run()));
     let cleared = preflight::check(&plan)?;
     stage::Stage::set(plan, cleared, executable, interrupted, watcher)?.play()
+}
+
+/// Two runs at once have the same with a chance of one in four thousand million.
+fn random_run() -> u32 {
+    // Its keys are random in every process, and in every call: the hash is as random as they are.
+    RandomState::new().hash_one(std::process::id()) as u32
 }

@@ -24,6 +24,8 @@ use crate::worker::{self, Share, Worker};
 #[derive(Debug, Serialize, Deserialize)]
 struct Task {
     scenario: Scenario,
+    /// Which run it is.
+    run: u32,
     /// Its workers: `first..first + count` of `workers`.
     first: u32,
     count: u32,
@@ -58,7 +60,7 @@ impl Process {
     /// When it cannot be started.
     pub fn start(
         executable: &Path,
-        scenario: &Scenario,
+        plan: &Plan,
         share: std::ops::Range<u32>,
         workers: u32,
         reports: Sender<(u32, Report)>,
@@ -73,8 +75,9 @@ impl Process {
             return Err(Error::Failed(String::from("a child without standard input and output")));
         };
         let (first, count) = (share.start, share.end - share.start);
+        let task = Task { scenario: plan.scenario.clone(), run: plan.run, first, count, workers };
         // A child that is gone already says so by the end of its output.
-        let _ = write_line(&mut input, &Task { scenario: scenario.clone(), first, count, workers });
+        let _ = write_line(&mut input, &task);
         let (tell_ready, ready) = bounded(1);
         let reader = thread::Builder::new().name(format!("child-{first}"));
         let read = move || Reader { share, tell_ready, reports }.run(child, BufReader::new(output));
@@ -171,8 +174,8 @@ struct Workers {
 
 impl Workers {
     fn start(task: Task) -> Result<Self, Error> {
-        let Task { scenario, first, count, workers } = task;
-        let plan = Arc::new(Plan::new(scenario).map_err(Error::Usage)?);
+        let Task { scenario, run, first, count, workers } = task;
+        let plan = Arc::new(Plan::new(scenario).map_err(Error::Usage)?.of_run(run));
         let clients = u64::from(plan.clients()) * u64::from(count);
         worker::allow_descriptors(clients.div_ceil(u64::from(workers)))?;
         let (tell, reports) = unbounded();
@@ -245,8 +248,8 @@ mod tests {
         let path = directory.path().join("child");
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a file");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("executable");
-        let process =
-            Process::start(&path, &testing::hold("ws://127.0.0.1:1", 2), 0..1, 1, reports).expect("it starts");
+        let plan = Plan::new(testing::hold("ws://127.0.0.1:1", 2)).expect("a plan");
+        let process = Process::start(&path, &plan, 0..1, 1, reports).expect("it starts");
         (directory, process)
     }
 

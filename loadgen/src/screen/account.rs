@@ -26,6 +26,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
         line("out of order", counts.reordered, Color::Yellow),
         line("damaged", counts.damaged, Color::Red),
         line("in doubt", counts.in_doubt, Color::Reset),
+        line("of other runs", counts.foreign, Color::Yellow),
     ];
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }

@@ -70,6 +70,7 @@ pub struct Wrong {
     pub duplicates: u64,
     pub reordered: u64,
     pub damaged: u64,
+    pub foreign: u64,
     pub closed_by_server: u64,
     pub in_doubt: u64,
     pub ready: u64,
@@ -79,7 +80,7 @@ pub struct Wrong {
 impl From<&Counts> for Wrong {
     fn from(counts: &Counts) -> Self {
         let Counts { expected, received, messages, gaps, gaps_unfounded, lost, lost_after_close, .. } = *counts;
-        let Counts { duplicates, reordered, damaged, closed_by_server, in_doubt, ready, failed, .. } = *counts;
+        let Counts { duplicates, reordered, damaged, foreign, closed_by_server, in_doubt, ready, failed, .. } = *counts;
         Self {
             expected,
             received,
@@ -91,6 +92,7 @@ impl From<&Counts> for Wrong {
             duplicates,
             reordered,
             damaged,
+            foreign,
             closed_by_server,
             in_doubt,
             ready,
@@ -149,8 +151,7 @@ impl Book {
         sum.gaps_unfounded += announced - gaps;
         sum.lost += missing - gaps;
         let old = session.entries.iter().filter(|entry| **entry == Entry::Old).count() as u64;
-        sum.messages += old;
-        sum.in_doubt += old;
+        sum.foreign += old;
         sum.damaged += session.entries.iter().filter(|entry| **entry == Entry::Damaged).count() as u64;
         if session.entries.iter().any(|entry| matches!(entry, Entry::Ended(_))) {
             sum.closed_by_server += 1;
@@ -162,14 +163,9 @@ impl Book {
     pub fn kinds(&self) -> BTreeMap<String, u64> {
         let mut kinds = BTreeMap::new();
         let entries = self.sessions.values().flat_map(|session| &session.entries);
-        let ends =
-            entries.clone().filter_map(|entry| if let Entry::Ended(end) = entry { Some(kind(*end)) } else { None });
-        let old = entries
-            .clone()
-            .filter(|entry| **entry == Entry::Old)
-            .map(|_| String::from("a message that is not of this run"));
+        let ends = entries.filter_map(|entry| if let Entry::Ended(end) = entry { Some(kind(*end)) } else { None });
         let refusals = self.turned_away.iter().map(|(_, welcome)| kind_of_refusal(*welcome));
-        ends.chain(refusals).chain(old).for_each(|kind| *kinds.entry(kind).or_default() += 1);
+        ends.chain(refusals).for_each(|kind| *kinds.entry(kind).or_default() += 1);
         kinds
     }
 }

@@ -16,6 +16,9 @@ use crate::hub::{Hub, Say};
 use crate::script::{Damage, End, Fate, Fault, Oddity, Violation, Welcome};
 use crate::wire::{self, BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT};
 
+/// That of a run long ago. A run of today has it once in four thousand million.
+const OTHER_RUN: u32 = 0x0ddb_a115;
+
 /// Serves a connection until it is over.
 pub fn serve(mut stream: TcpStream, hub: &Arc<Hub>) {
     let Ok(head) = wire::read_head(&mut stream) else { return };
@@ -216,7 +219,7 @@ impl Writer {
     /// What an earlier run left: whole, and due at the first nanosecond of the clock.
     fn old(&mut self, stream: u32, seq: u64, payload_bytes: usize) -> Flow {
         let mut payload = Vec::new();
-        Stamp { intended_ns: 1, slip_us: 0, stream, seq }.write(payload_bytes, &mut payload);
+        Stamp { run: OTHER_RUN, intended_ns: 1, slip_us: 0, stream, seq }.write(payload_bytes, &mut payload);
         self.hub.note(self.client.expect("publishers get no messages"), Entry::Old);
         self.put(&wire::frame(TEXT, &payload))
     }

@@ -32,7 +32,7 @@ fn scenario(engine: &Engine, rest: &str) -> Scenario {
 
 fn publish(engine: &Engine, seq: u64) {
     let mut payload = Vec::new();
-    Stamp { intended_ns: now_ns(), slip_us: 0, stream: 0, seq }.write(128, &mut payload);
+    Stamp { run: 0, intended_ns: now_ns(), slip_us: 0, stream: 0, seq }.write(128, &mut payload);
     let body = format!(r#"{{"to":{{"channels":["news"]}},"data":"{}"}}"#, String::from_utf8(payload).unwrap());
     let mut api = TcpStream::connect(engine.addresses().api).unwrap();
     write!(

@@ -84,6 +84,6 @@ pub fn close(socket: &mut WebSocket<TcpStream>, code: u16, reason: &str) {
 /// A message of the first publisher, due now.
 pub fn message(seq: u64, payload_bytes: usize) -> Message {
     let mut payload = Vec::new();
-    Stamp { intended_ns: now_ns(), slip_us: 0, stream: 0, seq }.write(payload_bytes, &mut payload);
+    Stamp { run: 0, intended_ns: now_ns(), slip_us: 0, stream: 0, seq }.write(payload_bytes, &mut payload);
     Message::text(String::from_utf8(payload).unwrap())
 }

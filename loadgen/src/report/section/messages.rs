@@ -46,6 +46,7 @@ pub fn messages(outcome: &Outcome) -> Option<Section> {
     section.fault("duplicates", counts.duplicates, "arrived again");
     section.fault("reordered", counts.reordered, "arrived after a later one");
     section.fault("damaged", counts.damaged, "not what was sent");
+    section.fault("foreign", counts.foreign, "of another run: two share a channel, or the server kept them");
     if counts.in_doubt > 0 {
         let words = String::from("of sessions that were coming or going when they were sent");
         section.rows.push(Row::new("in doubt", [units::count(counts.in_doubt), words]));
