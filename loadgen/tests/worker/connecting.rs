@@ -72,6 +72,24 @@ fn a_server_that_takes_connections_and_never_answers_is_given_up() {
 }
 
 #[test]
+fn clients_of_a_storm_that_never_get_ready_make_room_for_the_others_when_their_time_is_over() {
+    // Of every two connections one is never answered: more of them than are on their way at once.
+    let peer = Peer::of_streams(|mut stream, number| {
+        if number % 2 == 1 {
+            drop(std::io::copy(&mut stream, &mut std::io::sink()));
+        } else if let Ok(mut socket) = tungstenite::accept(stream) {
+            see_off(&mut socket);
+        }
+    });
+    let group = "[[group]]\nclients = 600\nconnect_per_s = 0.0";
+    let rig = Rig::start(scenario("ws", peer.address, "", "connect_timeout_ms = 3000", group));
+    rig.worker.tell(Order::Connect { at_ns: now_ns() });
+    rig.until("all are ready or failed", |progress| (progress.counts.ready, progress.counts.failed) == (300, 300));
+    let tally = rig.finish();
+    assert_eq!((tally.counts.started, failure(&tally, "not ready in time").0), (600, 300));
+}
+
+#[test]
 fn a_refused_upgrade_is_counted_under_its_status() {
     let peer = Peer::of_streams(|mut stream, _| {
         let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nno!");
