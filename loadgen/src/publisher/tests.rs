@@ -1,12 +1,14 @@
 //! Publishers against servers that behave, and against those that do not.
 
+mod paces;
+
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::ledger::Ledger;
-use super::testing::{OK, Running, http, scenario, server, start, wait};
+use super::testing::{OK, http, scenario, server, start, wait};
 use crate::clock;
 use crate::dialect::{Answer, Dialect, Step};
 use crate::scenario::{Pace, To};
@@ -54,6 +56,18 @@ fn refusals_are_listed_with_the_servers_words() {
     assert_eq!((ledger.counts[0], refused(&ledger)), (20, vec![3, 13]));
     assert_eq!(kinds(&ledger), [("publication answered 500", 2)]);
     assert_eq!(ledger.failures[0].example, "broken");
+}
+
+#[test]
+fn a_redirection_is_a_refusal_and_is_not_followed() {
+    let (url, stamps) = server(|socket, _| {
+        let elsewhere = b"HTTP/1.1 307 Elsewhere\r\nlocation: /push\r\ncontent-length: 5\r\n\r\nthere";
+        socket.write_all(elsewhere).is_ok()
+    });
+    let (_, ledger) = start(scenario(&url, http(false))).ready().publish(100, 10_000);
+    assert_eq!((ledger.counts[0], ledger.refused_count, seqs(&stamps).len()), (10, 10, 10));
+    assert_eq!(kinds(&ledger), [("publication answered 307", 10)]);
+    assert_eq!(ledger.failures[0].example, "there");
 }
 
 #[test]
@@ -189,37 +203,6 @@ fn streams_keep_to_their_connection() {
         next[stamp.stream as usize] += 1;
     }
     assert_eq!(next.to_vec(), ledger.counts);
-}
-
-#[test]
-fn as_fast_as_taken_is_faster_than_any_schedule_and_owes_nothing() {
-    let (url, stamps) = server(|socket, _| socket.write_all(OK).is_ok());
-    let mut scenario = scenario(&url, http(true));
-    scenario.publishers[0].pace = Pace::Taken;
-    let (_, ledger) = start(scenario).ready().publish(200, 10_000);
-    assert!(ledger.counts[0] > 100, "{:?}", ledger.counts);
-    assert_eq!((seqs(&stamps).len() as u64, ledger.refused_count), (ledger.counts[0], 0));
-}
-
-#[test]
-fn delivered_publishes_when_the_last_burst_is_everywhere() {
-    let (url, stamps) = server(|socket, _| socket.write_all(OK).is_ok());
-    let mut scenario = scenario(&url, http(false));
-    (scenario.publishers[0].pace, scenario.publishers[0].burst) = (Pace::Delivered, 3);
-    let delivered = Arc::new(AtomicU64::new(0));
-    let running: Running = super::testing::start_counting(scenario, vec![Arc::clone(&delivered)]).ready();
-    running.window(clock::now_ns(), 30_000, 10_000);
-    for round in 1..=5 {
-        for _ in 0..3 {
-            stamps.recv_timeout(std::time::Duration::from_secs(10)).expect("the burst arrives");
-        }
-        assert_eq!((running.live.published(), stamps.len()), (round * 3, 0), "one client, three messages");
-        if round == 5 {
-            running.live.end(0, u64::MAX);
-        }
-        delivered.fetch_add(3, Ordering::Relaxed);
-    }
-    assert_eq!(running.join().counts, [15]);
 }
 
 /// A WebSocket server that wants a greeting, asks whether the client lives, and refuses each number that ends in 3, once

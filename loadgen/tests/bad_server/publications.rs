@@ -3,7 +3,7 @@
 use std::thread;
 
 use crate::lab::{FANOUT, NUMBERS, check_with, failure};
-use crate::script::{Fate, Script};
+use crate::script::{Fate, Fault, Script};
 
 fn over_websocket() -> String {
     FANOUT.replace("payload_bytes", "via = \"websocket\"\npayload_bytes")
@@ -63,4 +63,20 @@ fn a_server_that_takes_nothing_makes_nobody_lose_anything() {
     let (outcome, wrong) = check_with(Script::fated(|_, _| Fate::Refused), |_| (), FANOUT);
     assert_eq!((outcome.publishing.published, outcome.publishing.refused), (NUMBERS, NUMBERS));
     assert_eq!((wrong.expected, wrong.received, wrong.lost), (0, 0, 0));
+}
+
+#[test]
+fn the_delivered_pace_waits_for_the_slowest_receiver() {
+    const STALL_MS: u64 = 50;
+    let script = Script::by(|client, _| if client == 3 { vec![Fault::Stall(STALL_MS)] } else { Vec::new() });
+    let pace = epush_loadgen::scenario::Pace::Delivered;
+    let steady_ms = 1_000;
+    let (outcome, wrong) = check_with(
+        script,
+        |scenario| (scenario.publishers[0].pace, scenario.phases.steady_ms) = (pace, steady_ms),
+        FANOUT,
+    );
+    let published = outcome.publishing.published;
+    assert!(published > 1 && published <= steady_ms / STALL_MS + 1, "each waits for the one before: {published}");
+    assert_eq!((wrong.expected, wrong.received, outcome.publishing.refused), (5 * published, 5 * published, 0));
 }
