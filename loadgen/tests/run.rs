@@ -13,7 +13,9 @@ use epush::{Config, Engine};
 use epush_core::settings::Audience;
 use epush_loadgen::error::Error;
 use epush_loadgen::outcome::{Ended, Outcome, Phase, Tick};
-use epush_loadgen::run::{SoFar, Watcher, run_with};
+use epush_loadgen::plan::Plan;
+use epush_loadgen::run::stage::Stage;
+use epush_loadgen::run::{SoFar, Watcher, preflight, run_with};
 use epush_loadgen::scenario::Scenario;
 
 /// Remembers what it was told; interrupts when the steady phase has gone on for so many ticks.
@@ -243,4 +245,21 @@ fn when_nobody_gets_in_the_most_frequent_failure_is_said_with_advice() {
     );
     let Err(Error::Failed(words)) = run(toml::from_str(&text).unwrap()) else { panic!("nobody got in") };
     assert!(words.contains("403") && words.contains("target.headers"), "{words}");
+}
+
+#[test]
+fn a_worker_that_panics_fails_the_run_with_its_words() {
+    let engine = engine();
+    let mut plan = Plan::new(scenario(&engine, FANOUT)).unwrap();
+    // A group that the plan was not made with: who looks its clients' names up panics.
+    plan.scenario.groups.push(plan.scenario.groups[0].clone());
+    plan.groups.push(20..21);
+    let plan = Arc::new(plan);
+    let (never, mut told) = (AtomicBool::new(false), Told::default());
+    let program = Path::new(env!("CARGO_BIN_EXE_epush-loadgen"));
+    let cleared = preflight::check(&plan).unwrap();
+    let ended = Stage::set(plan, cleared, program, &never, &mut told).unwrap().play();
+    let error = ended.expect_err("a worker is missing");
+    assert!(matches!(&error, Error::Failed(words) if words.contains("panicked")), "{error}");
+    assert_eq!(error.exit_code(), 1);
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use epush_loadgen::outcome::Outcome;
 
 use crate::lab::{FANOUT, PROGRAM, compare, text};
-use crate::script::{End, Fault, Script, Welcome};
+use crate::script::{End, Fate, Fault, Script, Welcome};
 use crate::server::BadServer;
 
 /// Runs the program; the result is compared with the book, and its exit code returned, with what it said.
@@ -58,4 +58,12 @@ fn nobody_let_in_exits_1_and_says_why() {
     assert!(outcome.is_none());
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("5 × handshake answered 403") && said.contains("target.headers"), "{said}");
+}
+
+#[test]
+fn a_server_that_takes_none_of_the_publications_exits_1_and_says_so() {
+    let (outcome, code, said) = run(Script::fated(|_, _| Fate::Refused), &[]);
+    assert_eq!(outcome.unwrap().publishing.refused, 20, "the result is there all the same");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("took none of 20 publications (publication answered 500): check --api"), "{said}");
 }
