@@ -9,10 +9,10 @@ use super::{account, header, latency, rates, sides, small};
 /// Below this a terminal gets a few words instead of panels.
 const COLUMNS_MIN: u16 = 60;
 /// Below this a terminal gets a few words instead of panels.
-const ROWS_MIN: u16 = 18;
+const ROWS_MIN: u16 = 19;
 
-/// Rows of the panels with words: their borders and eight lines.
-const WORDS_ROWS: u16 = 10;
+/// Rows of the panels with words: their borders and nine lines.
+const WORDS_ROWS: u16 = 11;
 
 /// Draws the whole screen.
 pub(super) fn draw(frame: &mut Frame<'_>, view: &View) {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     /// Words that a person looks for, wherever there is room for panels.
-    const WORDS: [&str; 22] = [
+    const WORDS: [&str; 23] = [
         "fanout",
         "ws://127.0.0.1:7000",
         "steady",
@@ -115,6 +115,7 @@ mod tests {
         "duplicates",
         "announced gaps",
         "lost",
+        "of other runs",
         "12 connection refused",
         "7 closed with 4501",
         "tool   0.75 cores",
@@ -158,7 +159,7 @@ mod tests {
         one.tick(Tick::default(), SoFar::default());
         for view in [View::default(), one, late, busy()] {
             for (columns, rows) in
-                [(1, 1), (2, 50), (20, 5), (59, 17), (60, 18), (61, 19), (80, 24), (300, 18), (60, 100)]
+                [(1, 1), (2, 50), (20, 5), (59, 18), (60, 19), (61, 20), (80, 24), (300, 19), (60, 100)]
             {
                 drawn(columns, rows, &view);
             }
