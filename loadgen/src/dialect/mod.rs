@@ -114,6 +114,8 @@ pub struct HttpPublish {
     pub body_user: Option<String>,
     /// Several requests may be under way on a connection; its answers come in order.
     pub pipelined: bool,
+    /// An answer whose body contains this is a refusal, whatever its status. Not set: the status alone says it.
+    pub refused: Option<String>,
 }
 
 /// What a message looks like.

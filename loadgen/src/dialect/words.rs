@@ -90,6 +90,8 @@ pub struct HttpWords {
     pub headers: Vec<(String, Template)>,
     /// Several requests may be under way.
     pub pipelined: bool,
+    /// What makes an answer's body a refusal.
+    pub refused: Option<Search>,
 }
 
 impl Words {
@@ -210,6 +212,7 @@ impl HttpWords {
             ],
             headers: headers(&http.headers, "http.headers", OF_MESSAGE)?,
             pipelined: http.pipelined,
+            refused: http.refused.as_deref().filter(|text| !text.is_empty()).map(search),
         })
     }
 }

@@ -9,7 +9,7 @@ pub struct Answer {
     pub status: u16,
     /// Nothing more will be answered on this connection.
     pub closes: bool,
-    /// How its body begins, where the server refused.
+    /// How its body begins, where the server refused, or may have refused in it.
     pub words: String,
 }
 
@@ -20,7 +20,9 @@ pub struct Answers {
     begun: Vec<u8>,
     state: State,
     answer: Answer,
-    /// The beginning of the current body, where the server refused.
+    /// Every body is kept as far as [`BODY_BYTES_MAX`] goes: the server refuses in it under a status that consents.
+    keeps_bodies: bool,
+    /// The beginning of the current body, where it is kept.
     body: Vec<u8>,
 }
 
@@ -47,6 +49,17 @@ enum Body {
 }
 
 impl Answers {
+    /// Of a server that may refuse in the body of an answer whose status consents.
+    #[must_use]
+    pub fn with_bodies() -> Self {
+        Self { keeps_bodies: true, ..Self::default() }
+    }
+
+    /// A new connection is open: nothing of the last one is to come.
+    pub fn opened(&mut self) {
+        *self = Self { keeps_bodies: self.keeps_bodies, ..Self::default() };
+    }
+
     /// Takes bytes; whole answers are appended to `found`.
     ///
     /// # Errors
@@ -151,12 +164,15 @@ impl Answers {
         Ok(Some((line, &bytes[end + 1..])))
     }
 
-    /// Keeps the beginning of a refusal's body; takes everything.
+    /// Keeps the beginning of a body that says something; takes everything.
     fn keep<'a>(&mut self, body: &[u8]) -> &'a [u8] {
-        if self.answer.status >= 300 {
-            let room = WORDS_BYTES_MAX.saturating_sub(self.body.len());
-            self.body.extend_from_slice(&body[..body.len().min(room)]);
-        }
+        let kept = match (self.keeps_bodies, self.answer.status >= 300) {
+            (true, _) => BODY_BYTES_MAX,
+            (false, true) => WORDS_BYTES_MAX,
+            (false, false) => 0,
+        };
+        let room = kept.saturating_sub(self.body.len());
+        self.body.extend_from_slice(&body[..body.len().min(room)]);
         &[]
     }
 
@@ -202,6 +218,10 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 
 /// What is kept of a refusal's body, as an example.
 const WORDS_BYTES_MAX: usize = 200;
+
+/// What is kept of a body that a refusal is looked for in: servers that answer each publication answer with less, and what
+/// stands further back is no answer to one.
+const BODY_BYTES_MAX: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -255,6 +275,30 @@ mod tests {
         assert_eq!(found, []);
         assert_eq!(parser.end(), Some(answer(503, true, "come back later")));
         assert_eq!(parser.end(), None);
+    }
+
+    #[test]
+    fn bodies_of_consent_are_kept_where_they_may_refuse_and_only_their_beginning() {
+        let long = "x".repeat(BODY_BYTES_MAX + 9);
+        let text = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno\
+             HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{long}HTTP/1.1 204 None\r\n\r\n",
+            long.len()
+        );
+        for step in [1, 7, text.len()] {
+            let (mut parser, mut found) = (Answers::with_bodies(), Vec::new());
+            for piece in text.as_bytes().chunks(step) {
+                parser.receive(piece, &mut found).expect("it is HTTP");
+            }
+            let words: Vec<&str> = found.iter().map(|answer| answer.words.as_str()).collect();
+            assert_eq!(words, ["no", &long[..BODY_BYTES_MAX], ""], "{step} bytes at a time");
+        }
+        let mut parser = Answers::with_bodies();
+        parser.receive(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", &mut Vec::new()).expect("begun");
+        parser.opened();
+        let mut found = Vec::new();
+        parser.receive(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nall", &mut found).expect("it is HTTP");
+        assert_eq!(found, [answer(200, false, "all")], "what the last connection began is forgotten");
     }
 
     #[test]

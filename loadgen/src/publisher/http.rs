@@ -6,12 +6,15 @@ use std::collections::VecDeque;
 
 use super::answer::{Answer, Answers};
 use super::ledger::{Item, Ledger};
+use crate::dialect::words::{HttpWords, Search};
 
 /// One connection's requests.
 #[derive(Debug)]
 pub struct Http {
     /// How many may be under way at once.
     window: usize,
+    /// What makes an answer's body a refusal. Boxed: prepared searches are large, and most servers need none.
+    refused: Option<Box<Search>>,
     /// Written and not answered, oldest first, with the time of writing.
     under_way: VecDeque<(Item, u64)>,
     answers: Answers,
@@ -34,13 +37,20 @@ pub enum Verdict {
 }
 
 impl Http {
-    /// A connection that is not open yet; `pipelined`: several requests may be under way.
+    /// A connection that is not open yet, to a server with these words.
     #[must_use]
-    pub fn new(pipelined: bool) -> Self {
+    pub fn of(words: &HttpWords) -> Self {
+        Self::new(words.pipelined, words.refused.clone())
+    }
+
+    /// A connection that is not open yet; `pipelined`: several requests may be under way; `refused`: what makes an answer's
+    /// body a refusal.
+    fn new(pipelined: bool, refused: Option<Search>) -> Self {
         Self {
             window: if pipelined { PIPELINE_MAX } else { 1 },
             under_way: VecDeque::new(),
-            answers: Answers::default(),
+            answers: if refused.is_some() { Answers::with_bodies() } else { Answers::default() },
+            refused: refused.map(Box::new),
             answered: 0,
             closing: false,
             found: Vec::new(),
@@ -49,7 +59,7 @@ impl Http {
 
     /// A new connection is open.
     pub fn opened(&mut self) {
-        self.answers = Answers::default();
+        self.answers.opened();
         (self.answered, self.closing) = (0, false);
     }
 
@@ -111,8 +121,18 @@ impl Http {
         // A redirection is no consent either.
         if !(200..300).contains(&answer.status) {
             ledger.refuse(item.stream, item.seq, &format!("publication answered {}", answer.status), &answer.words);
+        } else if self.refused.as_ref().is_some_and(|refused| refused.find(answer.words.as_bytes()).is_some()) {
+            let kind = format!("publication answered {} with a refusal", answer.status);
+            ledger.refuse(item.stream, item.seq, &kind, &answer.words);
         }
         Ok(())
+    }
+}
+
+impl Default for Http {
+    /// One request at a time, and the status alone says whether it was taken.
+    fn default() -> Self {
+        Self::new(false, None)
     }
 }
 
@@ -132,7 +152,7 @@ mod tests {
 
     #[test]
     fn without_pipelining_one_request_is_under_way() {
-        let (mut http, mut ledger) = (Http::new(false), Ledger::default());
+        let (mut http, mut ledger) = (Http::new(false, None), Ledger::default());
         assert_eq!(http.room(), 1);
         http.written(item(0), 100);
         assert_eq!(http.room(), 0);
@@ -142,7 +162,7 @@ mod tests {
 
     #[test]
     fn refusals_are_listed_with_their_numbers_and_words() {
-        let (mut http, mut ledger) = (Http::new(true), Ledger::default());
+        let (mut http, mut ledger) = (Http::new(true, None), Ledger::default());
         (0..3).for_each(|seq| http.written(item(seq), 0));
         let answers = [OK, b"HTTP/1.1 503 No\r\ncontent-length: 4\r\n\r\nfull", OK].concat();
         assert_eq!(http.receive(&answers, 1, &mut ledger), Verdict::Stays);
@@ -152,8 +172,22 @@ mod tests {
     }
 
     #[test]
+    fn a_body_may_refuse_what_the_status_took() {
+        let error: Search = memchr::memmem::Finder::new(r#""error":{"#).into_owned();
+        let (mut http, mut ledger) = (Http::new(true, Some(error)), Ledger::default());
+        (0..3).for_each(|seq| http.written(item(seq), 0));
+        let took = b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n{\"result\":{}}";
+        let no = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"err\r\n8\r\nor\":{}}\n\r\n0\r\n\r\n";
+        assert_eq!(http.receive(&[took, &no[..], took].concat(), 1, &mut ledger), Verdict::Stays);
+        assert_eq!(ledger.refused, [(3, 1)]);
+        let failure = &ledger.failures[0];
+        assert_eq!(failure.kind, "publication answered 200 with a refusal");
+        assert_eq!(failure.example, r#"{"error":{}}"#);
+    }
+
+    #[test]
     fn a_server_that_closes_after_an_answer_has_not_looked_at_the_rest() {
-        let (mut http, mut ledger) = (Http::new(true), Ledger::default());
+        let (mut http, mut ledger) = (Http::new(true, None), Ledger::default());
         (0..3).for_each(|seq| http.written(item(seq), 0));
         let closing = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
         assert_eq!(http.receive(closing, 1, &mut ledger), Verdict::Renew);
@@ -163,7 +197,7 @@ mod tests {
 
     #[test]
     fn closing_between_requests_is_fine_and_before_an_answer_is_not() {
-        let (mut http, mut ledger) = (Http::new(false), Ledger::default());
+        let (mut http, mut ledger) = (Http::new(false, None), Ledger::default());
         assert!(matches!(http.closed(0, &mut ledger), Verdict::Broken(_)));
         http.written(item(0), 0);
         http.receive(OK, 1, &mut ledger);
@@ -175,7 +209,7 @@ mod tests {
 
     #[test]
     fn an_answer_to_nothing_breaks_the_connection() {
-        let (mut http, mut ledger) = (Http::new(true), Ledger::default());
+        let (mut http, mut ledger) = (Http::new(true, None), Ledger::default());
         assert!(matches!(http.receive(OK, 0, &mut ledger), Verdict::Broken(_)));
     }
 }

@@ -238,7 +238,7 @@ fn via(plan: &Plan, publisher: &Publisher) -> Via {
 
 fn wire(plan: &Plan, number: usize, connection: u32) -> Wire {
     match via(plan, &plan.scenario.publishers[number]) {
-        Via::Http => Wire::Http(Http::new(plan.words.http.as_ref().is_some_and(|http| http.pipelined))),
+        Via::Http => Wire::Http(plan.words.http.as_ref().map_or_else(Http::default, Http::of)),
         Via::WebSocket => Wire::WebSocket(WebSocket::new(number, connection)),
     }
 }
