@@ -120,9 +120,21 @@ impl WebSocket {
             frame::PING => frame::write(frame::PONG, payload, self.next_nonce(), out),
             frame::PONG => {}
             frame::CLOSE => return Err(closed(payload)),
-            _ => return self.message(payload, out, plan, ledger),
+            _ => return self.messages(payload, out, plan, ledger),
         }
         Ok(())
+    }
+
+    /// Takes a frame apart where several messages may share it: each may be a heartbeat or a refusal.
+    fn messages(&mut self, text: &[u8], out: &mut Vec<u8>, plan: &Plan, ledger: &mut Ledger) -> Result<(), String> {
+        let mut rest = text;
+        if let Some(separator) = &plan.words.separator {
+            while let Some(at) = separator.find(rest) {
+                self.message(&rest[..at], out, plan, ledger)?;
+                rest = &rest[at + separator.needle().len()..];
+            }
+        }
+        self.message(rest, out, plan, ledger)
     }
 
     fn message(&mut self, text: &[u8], out: &mut Vec<u8>, plan: &Plan, ledger: &mut Ledger) -> Result<(), String> {
