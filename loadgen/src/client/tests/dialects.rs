@@ -110,7 +110,7 @@ fn nchan_has_its_channel_in_the_path_and_stomp_waits_for_its_receipts() {
     bench.shake_hands();
     assert!(bench.sent()[0].starts_with("CONNECT\naccept-version:1.2\n"));
     bench.text("CONNECTED\nversion:1.2\n\n\0");
-    assert_eq!(bench.sent()[1], "SUBSCRIBE\nid:b\ndestination:b\nack:auto\nreceipt:b\n\n\0");
+    assert_eq!(bench.sent()[1], "SUBSCRIBE\nid:b\ndestination:/topic/b\nack:auto\nreceipt:b\n\n\0");
     bench.text("RECEIPT\nreceipt-id:a\n\n\0RECEIPT\nreceipt-id:b\n\n\0");
     assert_eq!(bench.client.phase(), Phase::Ready);
 }
