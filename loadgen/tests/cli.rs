@@ -113,6 +113,7 @@ fn values_that_contradict_each_other_are_explained() {
     loadgen(&["fanout", "--clients", "5", "--channels", "6"]).refused(2, &["--channels: nobody subscribes to news.5"]);
     loadgen(&["fanout", "--pace", "delivered", "--processes", "2"]).refused(2, &["--pace: \"delivered\" needs"]);
     loadgen(&["hold", "--dialect", "socketoi"]).refused(2, &["--dialect: there is no dialect socketoi", "socketio"]);
+    loadgen(&["fanout", "--dialect", "pusher"]).refused(2, &["cannot do", "Servers that want signatures"]);
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub struct Dialect {
     pub publish_all: Option<String>,
     /// What a publisher sends over its WebSocket to a user, where it differs from `send_user`.
     pub publish_user: Option<String>,
+    /// Why there are no words to publish with, and what to do instead: part of the refusal of a scenario that wants to.
+    pub cannot_publish: Option<String>,
     /// Publishing by HTTP.
     pub http: Option<HttpPublish>,
     /// What a message looks like.
@@ -146,5 +148,10 @@ impl Dialect {
     #[must_use]
     pub const fn via(&self) -> Via {
         if self.http.is_some() { Via::Http } else { Via::WebSocket }
+    }
+
+    /// What it says of why it cannot publish, as the end of a sentence; nothing where it does not say.
+    pub(crate) fn why_not(&self) -> String {
+        self.cannot_publish.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
     }
 }

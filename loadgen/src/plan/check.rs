@@ -25,7 +25,8 @@ impl Plan {
                 Via::WebSocket => (self.words.over_websocket(to).is_some(), "over WebSocket"),
             };
             if !knows {
-                return Err(format!("the dialect {name} does not say how to publish to {} {way}", to.kind()));
+                let why = self.dialect.why_not();
+                return Err(format!("the dialect {name} does not say how to publish to {} {way}{why}", to.kind()));
             }
         }
         Ok(())

@@ -102,6 +102,11 @@ fn what_a_dialect_cannot_say_is_said_before_the_run() {
     let every = "[[group]]\nclients = 2\nactivity = { kind = \"every\", interval_ms = 100 }";
     assert!(with("nchan", every).contains("nchan has no every"));
     let all = "[[group]]\nclients = 2\n[[publisher]]\nto = \"all\"\nrate_per_s = 1.0\npayload_bytes = 64";
+    let signed = with("pusher", all);
+    assert!(
+        signed.contains("pusher does not say how to publish to everybody over WebSocket: Pusher wants"),
+        "{signed}"
+    );
     assert!(with("nchan", all).contains("nchan does not say how to publish to everybody by HTTP"));
     let socket = format!("{all}\nvia = \"websocket\"");
     assert!(with("epush", &socket).contains("epush does not say how to publish to everybody over WebSocket"));

@@ -159,5 +159,5 @@ fn unsayable(dialect: &Dialect, to: &To, over: &str) -> String {
         To::Users(_) => "users",
         To::All => "everybody",
     };
-    format!("dialect `{}` has no words for publishing to {to} over {over}", dialect.name)
+    format!("dialect `{}` has no words for publishing to {to} over {over}{}", dialect.name, dialect.why_not())
 }
