@@ -1,12 +1,13 @@
 """Running the load generator, and what it found out."""
 
 import json
+import os
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import install
+from . import child, install
 from .histogram import Histogram
 from .scenario import toml
 
@@ -68,7 +69,12 @@ class Run:
         file.write_text(toml(scenario))
         command = [binary, "run", file, "--json", self.result]
         self.process = subprocess.Popen(
-            [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=child.ends_with(os.getpid()),
         )
 
     def finish(self) -> Found:

@@ -1,11 +1,10 @@
 """Rounds, turns, progress."""
 
-import signal
 import sys
 import time
 from datetime import UTC, datetime
 
-from . import arguments, catalogue, machine, work
+from . import arguments, catalogue, child, machine, work
 from .arguments import Options
 from .install import Missing
 from .loadgen import Loadgen
@@ -16,8 +15,7 @@ from .work.bench import Bench
 
 def main() -> int:
     options = arguments.parse()
-    # As Ctrl-C: servers are ended on the way out.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    child.interrupted_by_signals()
     try:
         return compare(options)
     except KeyboardInterrupt:

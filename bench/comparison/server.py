@@ -9,11 +9,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from . import child
+
 # The JVM and a debug build take their time.
 START_TIMEOUT_S = 30
-
-# A server told to end has so long until it is killed.
-END_TIMEOUT_S = 3
 
 _running: list["Server"] = []
 
@@ -36,6 +35,7 @@ class Server:
                 env={**os.environ, **environment},
                 # Ctrl-C is for us: servers are ended in order.
                 start_new_session=True,
+                preexec_fn=child.ends_with(os.getpid()),
             )
         _running.append(self)
         self._wait_until_it_listens()

@@ -31,6 +31,16 @@ fn compare() -> (String, Value) {
     (printed.into_owned(), serde_json::from_slice(&raw).expect("JSON"))
 }
 
+#[test]
+fn its_own_tests_pass() {
+    let output = Command::new("python3")
+        .args(["-B", "-m", "unittest", "discover", "-t", "bench", "-s", "bench/comparison/tests"])
+        .current_dir(repository())
+        .output()
+        .expect("python3 runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// Figures of the rows of a piece of work and a server.
 fn figures<'a>(raw: &'a Value, work: &str, server: &str) -> Vec<&'a Value> {
     let rows = raw["rows"].as_array().expect("rows");
