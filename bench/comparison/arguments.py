@@ -47,6 +47,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         description="Puts epush beside its peers: the same work for each, in turns, several rounds. "
         "Installs or builds what is missing into EPUSH_BENCH_CACHE (default ~/.cache/epush-bench), "
         "writes raw results as JSON, and with --page the generated part of docs/BENCHMARKS.md.",
+        epilog="Exits 0 when all that was asked for has been measured, 1 when something could not be, 2 for wrong arguments.",
     )
     parser.add_argument("--only", type=names, default=[], metavar="A,B", help="these servers (default: all)")
     parser.add_argument("--work", type=works, default=WORKS, metavar="A,B", help=f"of {','.join(WORKS)} (default: all)")

@@ -30,7 +30,12 @@ def compare(options: Options) -> int:
     print(text.render(records))
     if options.page:
         page.write(records)
-    return 1 if any(row.failed for row in records.rows) else 0
+    return 0 if complete(records) else 1
+
+
+def complete(records: Records) -> bool:
+    """Whether all that was asked for could be had and measured."""
+    return bool(records.rows) and not records.facts["absent"] and not any(row.failed for row in records.rows)
 
 
 def measure(options: Options) -> Records:

@@ -1,19 +1,26 @@
 """What a reader has to know before believing a number."""
 
-from ..records import Records
+from collections.abc import Iterable
 
-#: Kinds of doubt told, at most: the raw results have all.
+from ..records import Records, Row
+
+#: Doubts of the load generator told, at most: the raw results have all. What failed is told in full.
 SHOWN_MAX = 20
 
 
 def all_of(records: Records) -> list[str]:
     """Failed measurements, and those the load generator says measured itself."""
+    failed = told((row, f"failed: {row.failed}") for row in records.rows if row.failed)
+    doubted = told((row, words) for row in records.rows if not row.failed for words in row.remarks)
+    if len(doubted) > SHOWN_MAX:
+        doubted = [*doubted[:SHOWN_MAX], f"and {len(doubted) - SHOWN_MAX} more: in the raw results"]
+    return failed + doubted
+
+
+def told(doubts: Iterable[tuple[Row, str]]) -> list[str]:
+    """A line for each, the rounds it is said of together."""
     lines = {}
-    for row in records.rows:
+    for row, words in doubts:
         where = f"{row.server}, {row.work} " + ", ".join(f"{key} {value}" for key, value in row.case.items())
-        for words in [row.failed] if row.failed else row.remarks:
-            lines.setdefault(f"{where}: {words}", []).append(row.round + 1)
-    told = [f"{line} (round {', '.join(map(str, rounds))})" for line, rounds in lines.items()]
-    if len(told) > SHOWN_MAX:
-        told = [*told[:SHOWN_MAX], f"and {len(told) - SHOWN_MAX} more: in the raw results"]
-    return told
+        lines.setdefault(f"{where}: {words}", []).append(row.round + 1)
+    return [f"{line} (round {', '.join(map(str, rounds))})" for line, rounds in lines.items()]

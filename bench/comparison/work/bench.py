@@ -1,5 +1,7 @@
 """What a piece of work needs: the servers, the load generator, and where rows go."""
 
+import struct
+import zlib
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 
@@ -9,6 +11,12 @@ from ..loadgen import Found, Loadgen, RunFailed
 from ..records import Records, Row, Say
 from ..scenario import publisher, scenario, subscribers
 from ..server import Server
+
+#: A server that does not come up or cannot be spoken to, a run without a result, a result that is not what it should be.
+FAILURES = (RuntimeError, RunFailed, OSError, LookupError, TypeError, ValueError, struct.error, zlib.error)
+
+#: What a piece of work measures of a server.
+Cases = Callable[[Peer], list[dict]]
 
 
 class Bench:
@@ -29,34 +37,58 @@ class Bench:
         return next((peer for peer in self.peers if peer.name == name), None)
 
     @contextmanager
-    def servers(self, round_: int):
-        """All of them started fresh and warmed up; the idle ones do nothing while one is measured."""
+    def servers(self, round_: int, work: str, peers: list[Peer], cases: Cases, warm_up: Callable[[Server], None] | None = None):
+        """All that can be started fresh and warmed up; the idle ones do nothing while one is measured.
+
+        Where one cannot, each of its cases has failed.
+        """
         with ExitStack() as stack:
             running = []
-            for peer in self.in_turn(round_):
+            for peer in peers:
+                # Without a case there is nothing to start it for.
+                if not (wanted := cases(peer)):
+                    continue
                 try:
-                    server = stack.enter_context(Server(peer))
-                    self.warm_up(server)
-                    running.append(server)
-                except (RuntimeError, RunFailed) as error:
-                    self.say(f"{peer.title}: {error}")
+                    running.append(stack.enter_context(self.started(peer, warm_up or self.warm_up)))
+                except FAILURES as error:
+                    for case in wanted:
+                        self.add(Row(round_, work, peer.name, case, {}, failed=f"not started: {described(error)}"))
             yield running
+
+    @staticmethod
+    def started(peer: Peer, warm_up: Callable[[Server], None]) -> Server:
+        server = Server(peer)
+        try:
+            warm_up(server)
+        except BaseException:
+            server.end()
+            raise
+        return server
 
     def warm_up(self, server: Server):
         if not self.options.quick:
             publishing = publisher(128, 16, pace="delivered")
             self.loadgen.run(scenario("warm-up", server, server.peer.warm_up_ms, [subscribers(500)], [publishing], payload_bytes=128))
 
-    def measure(self, round_: int, work: str, server: Server, case: dict, what: dict, read: Callable[[Found], dict]):
+    def measure(self, round_: int, work: str, server: Server, case: dict, what: dict, read: Callable[[Found], dict]) -> Row:
         """Runs a scenario against a server, and adds its row."""
-        row = Row(round_, work, server.name, case, {})
-        try:
+
+        def figures(row: Row) -> dict:
             found = self.loadgen.run(what)
             row.remarks = list(found.bottleneck)
-            row.figures = read(found)
             row.failed = found.wrong()
-        except (RunFailed, OSError, KeyError, TypeError, ValueError) as error:
-            row.failed = f"{type(error).__name__}: {error}"
+            return read(found)
+
+        return self.fill(Row(round_, work, server.name, case, {}), figures)
+
+    def fill(self, row: Row, measure: Callable[[Row], dict]) -> Row:
+        """Adds a row with what is measured, or with why it could not be."""
+        try:
+            row.figures = measure(row)
+            if missing := [name for name, value in row.figures.items() if value is None]:
+                row.failed = row.failed or f"no {', '.join(missing)}"
+        except FAILURES as error:
+            row.failed = row.failed or described(error)
         self.add(row)
         return row
 
@@ -70,10 +102,14 @@ class Bench:
         return min(full, 400) if self.options.quick else full
 
 
+def described(error: Exception) -> str:
+    """Our own errors are sentences; of others the kind has to be said too."""
+    return str(error) if isinstance(error, (RuntimeError, RunFailed)) else f"{type(error).__name__}: {error}"
+
+
 def words(values: dict) -> str:
     return "  ".join(f"{key} {value}" for key, value in values.items())
 
 
 def rounded(figures: dict) -> dict:
     return {key: float(f"{value:.4g}") for key, value in figures.items() if value is not None}
-

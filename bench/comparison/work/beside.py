@@ -1,6 +1,5 @@
 """Echo beside broadcasts, on one epush: whether a small answer waits until everybody has the large thing."""
 
-from ..loadgen import RunFailed
 from ..records import Row
 from ..scenario import group, publisher, scenario, subscribers
 from ..server import Server
@@ -21,14 +20,11 @@ def measure(bench: Bench, round_: int):
     if not peer:
         return
     clients = max(bench.options.subscribers)
-    with Server(peer) as server:
-        bench.warm_up(server)
-        row = Row(round_, "beside", peer.name, {"subscribers": clients}, {})
-        try:
-            row.figures = figures(bench, server, clients, row)
-        except (RunFailed, KeyError, TypeError, ValueError) as error:
-            row.failed = f"{type(error).__name__}: {error}"
-        bench.add(row)
+    case = {"subscribers": clients}
+    with bench.servers(round_, "beside", [peer], lambda _: [case]) as servers:
+        for server in servers:
+            row = Row(round_, "beside", peer.name, case, {})
+            bench.fill(row, lambda row, server=server: figures(bench, server, clients, row))
 
 
 def figures(bench: Bench, server: Server, clients: int, row: Row) -> dict:
@@ -42,7 +38,7 @@ def figures(bench: Bench, server: Server, clients: int, row: Row) -> dict:
         answered = bench.loadgen.run(echoes(server, steady_ms))
         broadcast = broadcasting.finish()
     row.remarks = broadcast.bottleneck + answered.bottleneck
-    row.failed = broadcast.wrong() or answered.wrong()
+    row.failed = alone.wrong() or broadcast.wrong() or answered.wrong()
     broadcast_ms = broadcast.quantiles_ms("skew")["p50_ms"]
     echo = answered.quantiles_ms("latency")
     return {

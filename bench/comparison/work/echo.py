@@ -1,5 +1,6 @@
 """Echo: every client sends its next message when it has the last one back."""
 
+from ..catalogue import Peer
 from ..loadgen import Found
 from ..scenario import group, scenario
 from .bench import Bench
@@ -10,11 +11,14 @@ PAYLOAD_BYTES = 128
 
 
 def measure(bench: Bench, round_: int):
-    with bench.servers(round_) as servers:
-        for connections in CONNECTIONS:
+    def cases(peer: Peer) -> list[dict]:
+        return [{"connections": connections} for connections in counts] if peer.echoes else []
+
+    counts = [min(connections, max(bench.options.subscribers)) for connections in CONNECTIONS]
+    with bench.servers(round_, "echo", bench.in_turn(round_), cases) as servers:
+        for connections in counts:
             for server in servers:
-                if server.peer.echoes:
-                    measure_one(bench, round_, server, min(connections, max(bench.options.subscribers)))
+                measure_one(bench, round_, server, connections)
 
 
 def ping_pong(connections: int) -> dict:

@@ -3,8 +3,11 @@
 The next burst is published when every subscriber has the last one, so every server does the same work, and none drops.
 """
 
+from ..catalogue import Peer
 from ..loadgen import Found
+from ..records import Row
 from ..scenario import publisher, scenario, subscribers
+from ..server import Server
 from .bench import Bench
 
 PAYLOADS = [128, 1_024]
@@ -24,16 +27,29 @@ CLOSELY = ["floor", "epush", "socketify"]
 
 def measure(bench: Bench, round_: int):
     for clients in bench.options.subscribers:
-        with bench.servers(round_) as servers:
-            for payload_bytes in PAYLOADS:
-                for burst in sorted(BURSTS + MORE_BURSTS):
-                    for server in servers:
-                        if burst in BURSTS or bench.options.all_bursts or server.name in CLOSELY:
-                            measure_one(bench, round_, server, clients, payload_bytes, burst)
+        everything = [case_of(clients, payload_bytes, burst) for payload_bytes in PAYLOADS for burst in sorted(BURSTS + MORE_BURSTS)]
+
+        def cases(peer: Peer) -> list[dict]:
+            return [case for case in everything if case["at_once"] in bursts(bench, peer)]
+
+        with bench.servers(round_, "fanout", bench.in_turn(round_), cases) as servers:
+            for case in everything:
+                for server in servers:
+                    if case["at_once"] in bursts(bench, server.peer):
+                        measure_one(bench, round_, server, case)
 
 
-def measure_one(bench: Bench, round_: int, server, clients: int, payload_bytes: int, burst: int):
-    case = {"subscribers": clients, "payload_bytes": payload_bytes, "at_once": burst}
+def bursts(bench: Bench, peer: Peer) -> list[int]:
+    """How many at once a server is given."""
+    return BURSTS + MORE_BURSTS if bench.options.all_bursts or peer.name in CLOSELY else BURSTS
+
+
+def case_of(clients: int, payload_bytes: int, at_once: int) -> dict:
+    return {"subscribers": clients, "payload_bytes": payload_bytes, "at_once": at_once}
+
+
+def measure_one(bench: Bench, round_: int, server: Server, case: dict) -> Row:
+    clients, payload_bytes, burst = case["subscribers"], case["payload_bytes"], case["at_once"]
     what = scenario(
         "fanout",
         server,

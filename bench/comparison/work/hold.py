@@ -1,6 +1,5 @@
 """Very many connections: what each costs to accept, and what it holds while it is idle."""
 
-from ..loadgen import RunFailed
 from ..scenario import group, scenario
 from ..server import Server
 from .bench import Bench
@@ -45,11 +44,13 @@ def connects_per_s(found) -> float | None:
 
 
 def measure(bench: Bench, round_: int, work: str, clients: dict, figures, path=lambda server: ""):
+    def warm_up(server: Server):
+        bench.loadgen.run(scenario("warm-up", server, 100, [clients | {"clients": WARM_UP}], path=path(server)))
+
+    case = {"connections": clients["clients"]}
+    # One at a time: nothing but the server that is measured runs.
     for peer in bench.in_turn(round_):
-        try:
-            with Server(peer) as server:
-                bench.loadgen.run(scenario("warm-up", server, 100, [clients | {"clients": WARM_UP}], path=path(server)))
+        with bench.servers(round_, work, [peer], lambda _: [case], warm_up) as servers:
+            for server in servers:
                 what = scenario(work, server, bench.steady_ms(500), [clients], path=path(server))
-                bench.measure(round_, work, server, {"connections": clients["clients"]}, what, figures)
-        except (RuntimeError, RunFailed) as error:
-            bench.say(f"{peer.title}: {error}")
+                bench.measure(round_, work, server, case, what, figures)

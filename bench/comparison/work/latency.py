@@ -4,7 +4,10 @@ Everybody at half of what epush can do at most one message at a time, and each s
 that server can.
 """
 
+from ..catalogue import Peer
+from ..records import Row
 from ..scenario import publisher, scenario, subscribers
+from ..server import Server
 from .bench import Bench
 from . import fanout
 
@@ -18,30 +21,44 @@ SUBSCRIBERS = 5_000
 
 def measure(bench: Bench, round_: int):
     clients = SUBSCRIBERS if SUBSCRIBERS in bench.options.subscribers else bench.options.subscribers[0]
-    with bench.servers(round_) as servers:
+    turns = [turn for peer in bench.in_turn(round_) for turn in turns_of(peer.name, bench.peer("epush") is not None)]
+
+    def cases(peer: Peer) -> list[dict]:
+        return [case_of(clients, half_of) for name, half_of in turns if name == peer.name]
+
+    with bench.servers(round_, "latency", bench.in_turn(round_), cases) as servers:
         by_name = {server.name: server for server in servers}
         halves = {name: half_load(bench, round_, server, clients) for name, server in by_name.items()}
-        epush = by_name.get("epush")
-        for name, server in by_name.items():
-            if epush and halves["epush"]:
-                measure_one(bench, round_, server, clients, "epush", halves["epush"])
-            if name != "epush" and halves[name]:
-                measure_one(bench, round_, server, clients, name, halves[name])
-                if epush:
-                    measure_one(bench, round_, epush, clients, name, halves[name])
+        for name, half_of in turns:
+            if name in by_name:
+                measure_one(bench, round_, by_name[name], clients, half_of, halves.get(half_of))
+
+
+def turns_of(name: str, beside_epush: bool) -> list[tuple[str, str]]:
+    """Who is measured at half of whose maximum, one after the other: those that are compared follow each other."""
+    if not beside_epush:
+        return [(name, name)]
+    return [(name, "epush")] if name == "epush" else [(name, "epush"), (name, name), ("epush", name)]
+
+
+def case_of(clients: int, half_of: str) -> dict:
+    return {"subscribers": clients, "half_of": half_of}
 
 
 def half_load(bench: Bench, round_: int, server, clients: int) -> float | None:
     """Half of the messages a second it can do, by the fan-out of this round or by one of its own."""
-    case = {"subscribers": clients, "payload_bytes": PAYLOAD_BYTES, "at_once": 1}
+    case = fanout.case_of(clients, PAYLOAD_BYTES, 1)
     rows = [row for row in bench.records.of("fanout", server.name, **case) if row.round == round_]
-    row = rows[0] if rows else fanout.measure_one(bench, round_, server, clients, PAYLOAD_BYTES, 1)
+    row = rows[0] if rows else fanout.measure_one(bench, round_, server, case)
     deliveries = row.figures.get("deliveries_per_s")
     return LOAD * deliveries / clients if deliveries else None
 
 
-def measure_one(bench: Bench, round_: int, server, clients: int, half_of: str, rate_per_s: float):
-    case = {"subscribers": clients, "half_of": half_of}
+def measure_one(bench: Bench, round_: int, server: Server, clients: int, half_of: str, rate_per_s: float | None):
+    case = case_of(clients, half_of)
+    if rate_per_s is None:
+        bench.add(Row(round_, "latency", server.name, case, {}, failed=f"what {half_of} can do at most is not known"))
+        return
     what = scenario(
         "latency",
         server,

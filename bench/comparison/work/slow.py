@@ -23,14 +23,16 @@ def measure(bench: Bench, round_: int):
     peer = bench.peer("epush")
     if not peer:
         return
-    for share in SHARES:
-        with Server(peer.with_arguments(SMALL)) as server:
-            bench.warm_up(server)
-            measure_one(bench, round_, server, share)
-
-
-def measure_one(bench: Bench, round_: int, server: Server, share: float):
     clients = min(SUBSCRIBERS, max(bench.options.subscribers))
+    for share in SHARES:
+        case = {"subscribers": clients, "stalled": share}
+        with bench.servers(round_, "slow", [peer.with_arguments(SMALL)], lambda _, case=case: [case]) as servers:
+            for server in servers:
+                measure_one(bench, round_, server, case)
+
+
+def measure_one(bench: Bench, round_: int, server: Server, case: dict):
+    clients, share = case["subscribers"], case["stalled"]
     steady_ms = bench.steady_ms(4_000)
     # A share of nothing is everybody.
     stalled = {"reader": {"kind": "stall", "share": share, "period_ms": 3_600_000, "stall_ms": 3_600_000}} if share else {}
@@ -44,7 +46,7 @@ def measure_one(bench: Bench, round_: int, server: Server, share: float):
     )
     # What the stalled ones never read is waited for in vain.
     what["phases"]["drain_ms"] = 1_000
-    bench.measure(round_, "slow", server, {"subscribers": clients, "stalled": share}, what, figures)
+    bench.measure(round_, "slow", server, case, what, figures)
 
 
 def figures(found: Found) -> dict:

@@ -20,21 +20,23 @@ def measure(bench: Bench, round_: int):
         return
     clients = min(SUBSCRIBERS, max(bench.options.subscribers))
     for window_ms in WINDOWS_MS:
-        try:
-            with Server(peer.with_arguments(["--set", f"channels.batch_ms={window_ms}"])) as server:
-                bench.warm_up(server)
-                what = scenario(
-                    "window",
-                    server,
-                    bench.steady_ms(2_000),
-                    [subscribers(clients)],
-                    [publisher(PAYLOAD_BYTES, 1, rate_per_s=RATE_PER_S)],
-                    payload_bytes=PAYLOAD_BYTES,
-                )
-                bench.measure(round_, "window", server, {"batch_ms": window_ms}, what, figures)
-        except RuntimeError as error:
-            bench.say(f"window: {error}")
-            return
+        case = {"batch_ms": window_ms}
+        told = peer.with_arguments(["--set", f"channels.batch_ms={window_ms}"])
+        with bench.servers(round_, "window", [told], lambda _, case=case: [case]) as servers:
+            for server in servers:
+                measure_one(bench, round_, server, clients, case)
+
+
+def measure_one(bench: Bench, round_: int, server: Server, clients: int, case: dict):
+    what = scenario(
+        "window",
+        server,
+        bench.steady_ms(2_000),
+        [subscribers(clients)],
+        [publisher(PAYLOAD_BYTES, 1, rate_per_s=RATE_PER_S)],
+        payload_bytes=PAYLOAD_BYTES,
+    )
+    bench.measure(round_, "window", server, case, what, figures)
 
 
 def figures(found: Found) -> dict:
