@@ -20,7 +20,7 @@ class Row:
     figures: dict
     #: Why the load generator, or the comparison, doubts it.
     remarks: list[str] = field(default_factory=list)
-    #: Why there are no figures.
+    #: Why there are no figures, or none to be believed: medians, ratios and comparisons leave the row out.
     failed: str | None = None
 
 
@@ -58,7 +58,8 @@ class Records:
         return [name for name in self.facts["servers"] if name in present]
 
     def spread(self, rows: Iterable[Row], figure: str) -> Spread | None:
-        return spread(row.figures.get(figure) for row in rows)
+        """Of the rows that did not fail: what went wrong is no measurement, whatever it has figures of."""
+        return spread(row.figures.get(figure) for row in rows if not row.failed)
 
     def ratio(self, work: str, server: str, to: str, figure: str, **case) -> Spread | None:
         """Of two servers' figures: computed within each round, then the median of the rounds."""
@@ -66,7 +67,7 @@ class Records:
         for row in self.of(work, server, **case):
             for other in self.of(work, to, **case):
                 mine, theirs = row.figures.get(figure), other.figures.get(figure)
-                if other.round == row.round and mine is not None and theirs:
+                if other.round == row.round and mine is not None and theirs and not (row.failed or other.failed):
                     ratios.append(mine / theirs)
         return spread(ratios)
 

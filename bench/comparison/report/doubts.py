@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from ..records import Records, Row
+from .table import number
 
 #: Doubts of the load generator told, at most: the raw results have all. What failed is told in full.
 SHOWN_MAX = 20
@@ -10,11 +11,17 @@ SHOWN_MAX = 20
 
 def all_of(records: Records) -> list[str]:
     """Failed measurements, and those the load generator says measured itself."""
-    failed = told((row, f"failed: {row.failed}") for row in records.rows if row.failed)
+    failed = told((row, f"failed: {row.failed}{seen(row)}") for row in records.rows if row.failed)
     doubted = told((row, words) for row in records.rows if not row.failed for words in row.remarks)
     if len(doubted) > SHOWN_MAX:
         doubted = [*doubted[:SHOWN_MAX], f"and {len(doubted) - SHOWN_MAX} more: in the raw results"]
     return failed + doubted
+
+
+def seen(row: Row) -> str:
+    """The figures of what failed: shown, and in no table."""
+    figures = ", ".join(f"{name} {number(value)}" for name, value in row.figures.items() if value is not None)
+    return f"; left out of the tables: {figures}" if figures else ""
 
 
 def told(doubts: Iterable[tuple[Row, str]]) -> list[str]:

@@ -50,7 +50,7 @@ def half_load(bench: Bench, round_: int, server, clients: int) -> float | None:
     case = fanout.case_of(clients, PAYLOAD_BYTES, 1)
     rows = [row for row in bench.records.of("fanout", server.name, **case) if row.round == round_]
     row = rows[0] if rows else fanout.measure_one(bench, round_, server, case)
-    deliveries = row.figures.get("deliveries_per_s")
+    deliveries = None if row.failed else row.figures.get("deliveries_per_s")
     return LOAD * deliveries / clients if deliveries else None
 
 
