@@ -11,6 +11,7 @@ loadgen     running it, and what it found out
 work/*      the pieces of work, each a list of measurements
 run         rounds, turns, progress
 records     raw results, and medians, spreads and ratios of them
+merge       results of several invocations as one
 report/*    tables, charts, and the generated part of docs/BENCHMARKS.md
 machine     what it ran on
 """

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from .places import REPOSITORY, cache
+from .places import PAGE, REPOSITORY, cache
 
 WORKS = ["fanout", "latency", "echo", "idle", "storm", "beside", "slow", "window"]
 
@@ -21,9 +21,9 @@ class Options:
     debug: bool
     all_bursts: bool
     install_only: bool
-    page: bool
+    page: Path | None
     results: Path
-    report: Path | None
+    report: list[Path]
 
 
 def names(text: str) -> list[str]:
@@ -57,9 +57,11 @@ def parse(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--debug", action="store_true", help="debug builds, those of epush and epush-loadgen as they are: for tests of this program")
     parser.add_argument("--all-bursts", action="store_true", help="16 and 64 at once for every peer too")
     parser.add_argument("--install-only", action="store_true", help="get and build everything, measure nothing")
-    parser.add_argument("--page", action="store_true", help="write docs/BENCHMARKS.md and docs/benchmarks/*.svg")
+    parser.add_argument(
+        "--page", type=Path, nargs="?", const=PAGE, metavar="FILE", help="write docs/BENCHMARKS.md, or another page, and benchmarks/*.svg beside it"
+    )
     parser.add_argument("--results", type=Path, metavar="FILE", help="raw results (default: in the cache)")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="measure nothing: tables of earlier raw results")
+    parser.add_argument("--report", type=Path, nargs="+", default=[], metavar="FILE", help="measure nothing: tables of earlier raw results, of several runs together")
     given = parser.parse_args(arguments)
     quick = given.quick
     return Options(

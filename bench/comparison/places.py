@@ -7,7 +7,6 @@ BENCH = Path(__file__).resolve().parent.parent
 REPOSITORY = BENCH.parent
 PEERS = BENCH / "peers"
 PAGE = REPOSITORY / "docs" / "BENCHMARKS.md"
-CHARTS = REPOSITORY / "docs" / "benchmarks"
 
 
 def cache() -> Path:

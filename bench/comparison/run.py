@@ -4,7 +4,7 @@ import sys
 import time
 from datetime import UTC, datetime
 
-from . import arguments, catalogue, child, machine, work
+from . import arguments, catalogue, child, machine, merge, work
 from .arguments import Options
 from .install import Missing
 from .loadgen import Loadgen
@@ -24,12 +24,12 @@ def main() -> int:
 
 
 def compare(options: Options) -> int:
-    records = Records.read(options.report) if options.report else measure(options)
+    records = merge.merged(options.report) if options.report else measure(options)
     if options.install_only:
         return 0
     print(text.render(records))
     if options.page:
-        page.write(records)
+        page.write(records, options.page)
     return 0 if complete(records) else 1
 
 
@@ -46,7 +46,7 @@ def measure(options: Options) -> Records:
         raise SystemExit(f"bench/compare: {missing}") from missing
     peers, absent = catalogue.prepare(options.only, options.debug, say)
     facts = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "command": " ".join(["bench/compare", *sys.argv[1:]]),
         "rounds": options.rounds,
         "machine": machine.facts(),

@@ -11,8 +11,9 @@ SHOWN_MAX = 20
 
 def all_of(records: Records) -> list[str]:
     """Failed measurements, and those the load generator says measured itself."""
-    failed = told((row, f"failed: {row.failed}{seen(row)}") for row in records.rows if row.failed)
-    doubted = told((row, words) for row in records.rows if not row.failed for words in row.remarks)
+    several = len(records.runs) > 1
+    failed = told(((row, f"failed: {row.failed}{seen(row)}") for row in records.rows if row.failed), several)
+    doubted = told(((row, words) for row in records.rows if not row.failed for words in row.remarks), several)
     if len(doubted) > SHOWN_MAX:
         doubted = [*doubted[:SHOWN_MAX], f"and {len(doubted) - SHOWN_MAX} more: in the raw results"]
     return failed + doubted
@@ -24,10 +25,11 @@ def seen(row: Row) -> str:
     return f"; left out of the tables: {figures}" if figures else ""
 
 
-def told(doubts: Iterable[tuple[Row, str]]) -> list[str]:
+def told(doubts: Iterable[tuple[Row, str]], several: bool) -> list[str]:
     """A line for each, the rounds it is said of together."""
-    lines = {}
+    lines: dict[str, list[str]] = {}
     for row, words in doubts:
+        when = f"{row.round + 1} of run {row.run + 1}" if several else f"{row.round + 1}"
         where = f"{row.server}, {row.work} " + ", ".join(f"{key} {value}" for key, value in row.case.items())
-        lines.setdefault(f"{where}: {words}", []).append(row.round + 1)
-    return [f"{line} (round {', '.join(map(str, rounds))})" for line, rounds in lines.items()]
+        lines.setdefault(f"{where}: {words}", []).append(when)
+    return [f"{line} (round {', '.join(rounds)})" for line, rounds in lines.items()]

@@ -1,6 +1,7 @@
 """The generated part of docs/BENCHMARKS.md, and its charts. What people wrote around it stays."""
 
-from ..places import CHARTS, PAGE
+from pathlib import Path
+
 from ..records import Records
 from . import chart, doubts, sections, wins
 from .table import Table
@@ -9,17 +10,18 @@ BEGIN = "<!-- bench/compare: begin. Generated; what stands between here and the 
 END = "<!-- bench/compare: end -->"
 
 
-def write(records: Records):
+def write(records: Records, page: Path):
     charts = chart.all_of(records)
-    CHARTS.mkdir(parents=True, exist_ok=True)
+    directory = page.parent / "benchmarks"
+    directory.mkdir(parents=True, exist_ok=True)
     for name, drawing in charts.items():
-        (CHARTS / f"{name}.svg").write_text(drawing)
-    text = PAGE.read_text()
+        (directory / f"{name}.svg").write_text(drawing)
+    text = page.read_text() if page.exists() else ""
     if BEGIN not in text:
         text = f"{text.rstrip()}\n\n{BEGIN}\n{END}\n"
     before, rest = text.split(BEGIN, 1)
     after = rest.split(END, 1)[1]
-    PAGE.write_text(f"{before}{BEGIN}\n{generated(records, list(charts))}\n{END}{after}")
+    page.write_text(f"{before}{BEGIN}\n{generated(records, list(charts))}\n{END}{after}")
 
 
 def generated(records: Records, charts: list[str]) -> str:
@@ -34,11 +36,9 @@ def generated(records: Records, charts: list[str]) -> str:
 
 
 def intro(records: Records) -> str:
-    facts, host = records.facts, records.facts["machine"]
-    changed = " with changes" if host["changed"] else ""
+    host = records.facts["machine"]
     return (
-        f"    {facts['command']}\n\n"
-        f"{facts['date']}, revision {host['revision']}{changed}, {facts['rounds']} rounds in {facts.get('minutes', '?')} minutes. "
+        f"{runs(records.runs or [records.facts])}"
         f"{host['processor']}, {host['processors']} processors, {host['memory_gib']} GiB, {host['kernel']}, {host['system']}, "
         f"{host['compiler']}. Server and clients share them. "
         "Every server does the same work in turn, the order the other way around every other round; medians, and in parentheses least "
@@ -46,6 +46,26 @@ def intro(records: Records) -> str:
         "documentation has it for speed. Plain servers broadcast the text that epush makes of a message, so as many bytes go out; "
         "Socket.IO and NATS frame the payload in their own way."
     )
+
+
+def runs(facts: list[dict]) -> str:
+    """How it was measured. Of several invocations each is told, and what was compared with what."""
+    if len(facts) == 1:
+        return f"    {facts[0]['command']}\n\n{circumstances(facts[0])}. "
+    told = [f"run {number}, {circumstances(one)}: `{one['command']}`" for number, one in enumerate(facts, 1)]
+    return (
+        f"{len(facts)} runs, put together by `bench/compare --report`:\n\n{bullets(told)}\n\n"
+        "What several of them measured is of the newest. Ratios are made within a run, and winners are sought there; where a server's "
+        "numbers are of another run than epush's, its table says so, and charts have the same numbers. "
+    )
+
+
+def circumstances(facts: dict) -> str:
+    machine = facts["machine"]
+    changed = " with changes" if machine["changed"] else ""
+    rounds = "1 round" if facts["rounds"] == 1 else f"{facts['rounds']} rounds"
+    length = f"{rounds} in {facts['minutes']} minutes" if "minutes" in facts else f"ended before its {rounds} were done"
+    return f"{facts['date']}, revision {machine['revision']}{changed}, {length}"
 
 
 def servers(records: Records) -> str:

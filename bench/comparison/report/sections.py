@@ -31,7 +31,25 @@ def all_of(records: Records) -> list[Section]:
         ("slow", slow),
         ("window", window),
     ]
-    return [maker(records) for work, maker in makers if records.of(work)]
+    found = []
+    for work, maker in makers:
+        if records.of(work):
+            section = maker(records)
+            section.about += elsewhere(records, work)
+            found.append(section)
+    return found
+
+
+def elsewhere(records: Records, work: str) -> str:
+    """Whose rows are of another run than epush's: said at the table, for the machine may have had other things to do then."""
+    found: dict[int, list[str]] = {}
+    for row in records.of(work):
+        beside = records.of(work, "epush", **row.case)
+        names = found.setdefault(row.run, [])
+        if beside and beside[0].run != row.run and title(records, row.server) not in names:
+            names.append(title(records, row.server))
+    told = [f"{', '.join(names)} (run {run + 1})" for run, names in sorted(found.items()) if names]
+    return f" **Not in the same run as epush's:** {'; '.join(told)}." if told else ""
 
 
 def title(records: Records, name: str) -> str:

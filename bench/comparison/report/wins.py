@@ -43,14 +43,37 @@ def of_figure(records: Records, figure: Figure) -> list[str]:
     lines = []
     cases = {tuple(sorted(row.case.items())) for row in records.of(figure.work, "epush")}
     for case in sorted(cases, key=str):
-        ours = records.spread(records.of(figure.work, "epush", **dict(case)), figure.name)
-        for name in bar.peers(records, figure.work):
-            theirs = records.spread(records.of(figure.work, name, **dict(case)), figure.name)
-            if ours and theirs and (theirs.middle > ours.middle if figure.more else theirs.middle < ours.middle):
-                who = records.facts["servers"][name]["title"]
-                values = f"{number(theirs.middle)}, epush {number(ours.middle)}"
-                lines.append(f"{who}, {figure.words}: {values} ({case_words(dict(case))})")
+        for duel in duels(records, figure.work, figure.name, dict(case)):
+            if duel.theirs > duel.ours if figure.more else duel.theirs < duel.ours:
+                values = f"{number(duel.theirs)}, epush {number(duel.ours)}"
+                lines.append(f"{duel.peer}, {figure.words}: {values} ({case_words(dict(case))}{duel.remark})")
     return lines
+
+
+@dataclass(frozen=True)
+class Duel:
+    """A figure of a peer, and of epush in the same case: medians."""
+
+    peer: str
+    theirs: float
+    ours: float
+    #: Where they were not measured together.
+    remark: str
+
+
+def duels(records: Records, work: str, figure: str, case: dict) -> list[Duel]:
+    """Of every peer with epush in the peer's own run; with another of epush's only where that has none."""
+    found = []
+    for name in bar.peers(records, work):
+        rows = records.of(work, name, **case)
+        run = rows[0].run if rows else 0
+        together = records.of_run(run, work, "epush", **case)
+        theirs = records.spread(rows, figure)
+        ours = records.spread(together or records.of(work, "epush", **case), figure)
+        if ours and theirs:
+            remark = "" if together else ", not in the same run"
+            found.append(Duel(records.facts["servers"][name]["title"], theirs.middle, ours.middle, remark))
+    return found
 
 
 def case_words(case: dict) -> str:
