@@ -49,6 +49,11 @@ class Found:
     def bottleneck(self) -> list[str]:
         return self.outcome["client"]["bottleneck"]
 
+    @property
+    def notes(self) -> list[str]:
+        """What it noticed of itself that is no fault: in a closed loop its threads may be as busy as the server."""
+        return self.outcome["client"].get("remarks", [])
+
     def quantiles_ms(self, histogram: str, **places: float) -> dict[str, float | None]:
         """Quantiles of one of its histograms: p50, p99 and p99.9, where no others are named."""
         read = Histogram(self.outcome[histogram])

@@ -20,6 +20,8 @@ class Row:
     figures: dict
     #: Why the load generator, or the comparison, doubts it.
     remarks: list[str] = field(default_factory=list)
+    #: What the load generator noticed of itself without doubting the result.
+    notes: list[str] = field(default_factory=list)
     #: Why there are no figures, or none to be believed: medians, ratios and comparisons leave the row out.
     failed: str | None = None
     #: Which invocation it is of, where results of several are together; a file has one.

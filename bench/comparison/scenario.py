@@ -50,7 +50,7 @@ def scenario(name: str, server: Server, steady_ms: int, groups: list, publishers
             "drain_ms": DRAIN_MS,
             "connect_timeout_ms": CONNECT_TIMEOUT_MS,
         },
-        # The server has the other processor. More clients than a source address has ports: all of the loopback's.
+        # One thread, as the server has one: with two processors each can have its own, where nothing else runs. More clients than a source address has ports: all of the loopback's.
         "tool": {"workers": 1, "source_addresses": ["127.0.0.0/8"]},
         "group": [one | users(server) for one in groups],
         "publisher": list(publishers),

@@ -2,9 +2,14 @@
 
 from dataclasses import dataclass
 
-from ..records import Records
+from ..records import Records, Row, spread
 from . import bar
 from .table import Table, count, middle, million, number, ranged, ratio, ratio_ranged, size
+
+#: A server with less of a processor than this was waiting for others part of the time.
+SERVER_SHARE_MIN = 0.9
+
+WAITS, REMARKED = "†", "‡"
 
 
 @dataclass
@@ -105,11 +110,45 @@ def cases_of_everybody(records: Records) -> list[tuple[str, dict]]:
 def speed(records: Records) -> Section:
     names = records.servers("fanout")
     table = Table(["subscribers × payload, at once", *(title(records, name) for name in names)])
+    shares = []
     for words, case in cases_of_everybody(records):
-        speeds = (records.spread(records.of("fanout", name, **case), "deliveries_per_s") for name in names)
-        table.add(words, *(middle(speed, million) for speed in speeds))
-    about = "Millions of deliveries a second, the next burst when everybody has the last; the clients on the other processor."
-    return Section("Deliveries a second", about, table)
+        cells = []
+        for name in names:
+            rows = records.of("fanout", name, **case)
+            share = server_share(rows)
+            shares += [(share, f"{title(records, name)}, {words}")] if share is not None else []
+            cells.append(middle(records.spread(rows, "deliveries_per_s"), million) + limited(rows, share))
+        table.add(words, *cells)
+    return Section("Deliveries a second", "Millions of deliveries a second, the next burst when everybody has the last. " + limits(shares), table)
+
+
+def server_share(rows: list[Row]) -> float | None:
+    """Of one processor, that the server used: the time of a delivery, so many times a second."""
+    found = spread(
+        row.figures["cpu_us"] * row.figures["deliveries_per_s"] / 1e6
+        for row in rows
+        if not row.failed and None not in (row.figures.get("cpu_us"), row.figures.get("deliveries_per_s"))
+    )
+    return found.middle if found else None
+
+
+def limited(rows: list[Row], share: float | None) -> str:
+    """The signs of a number that is not the server's own limit."""
+    waits = share is not None and share < SERVER_SHARE_MIN
+    return (WAITS if waits else "") + (REMARKED if any(row.notes for row in rows if not row.failed) else "")
+
+
+def limits(shares: list[tuple[float, str]]) -> str:
+    """What the signs mean, and how far the server was the limit."""
+    words = "Nothing is pinned: server, clients and whatever else runs share the processors."
+    if shares:
+        (least, where_least), (most, where_most) = min(shares), max(shares)
+        words += (
+            " Processor time of a delivery times deliveries a second is the share of one processor that the server had: at least "
+            f"{least:.2f} ({where_least}), at most {most:.2f} ({where_most}). {WAITS} below {SERVER_SHARE_MIN:g}: the server waited, so "
+            "clients or machine were the limit, and it may do more."
+        )
+    return f"{words} {REMARKED} the load generator remarks that it was busy, late or without a processor itself."
 
 
 def latency_of_each(records: Records) -> Section:

@@ -77,7 +77,7 @@ class Bench:
 
         def figures(row: Row) -> dict:
             found = self.loadgen.run(what)
-            row.remarks = list(found.bottleneck)
+            row.remarks, row.notes = list(found.bottleneck), list(found.notes)
             row.failed = found.wrong(allowed)
             return read(found)
 

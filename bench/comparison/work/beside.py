@@ -37,7 +37,7 @@ def figures(bench: Bench, server: Server, clients: int, row: Row) -> dict:
         # Those connect first; echoes of that time are not slower than others.
         answered = bench.loadgen.run(echoes(server, steady_ms))
         broadcast = broadcasting.finish()
-    row.remarks = broadcast.bottleneck + answered.bottleneck
+    row.remarks, row.notes = broadcast.bottleneck + answered.bottleneck, broadcast.notes + answered.notes
     row.failed = alone.wrong() or broadcast.wrong() or answered.wrong()
     broadcast_ms = broadcast.quantiles_ms("skew")["p50_ms"]
     echo = answered.quantiles_ms("latency")
