@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..records import Records
-from . import chart, doubts, sections, wins
+from . import chart, doubts, missed, sections, wins
 from .table import Table
 
 BEGIN = "<!-- bench/compare: begin. Generated; what stands between here and the end is written over. -->"
@@ -30,6 +30,8 @@ def generated(records: Records, charts: list[str]) -> str:
     parts += [f"### {section.title}\n\n{section.about}\n\n{section.table.markdown()}" for section in sections.all_of(records)]
     won = wins.all_of(records) or ["Nowhere in these results."]
     parts.append("### Where a peer beats epush\n\nMedian against median, every row.\n\n" + bullets(won))
+    missing = missed.all_of(records) or ["Nowhere in these results."]
+    parts.append("### Where epush misses its own bar\n\nEvery row; what could not be measured is among the doubts.\n\n" + bullets(missing))
     if told := doubts.all_of(records):
         parts.append("### To be doubted\n\nWhat failed, and what measured the load generator more than the server.\n\n" + bullets(told))
     return "\n\n".join(parts)

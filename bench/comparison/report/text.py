@@ -1,12 +1,13 @@
 """The results on a terminal."""
 
 from ..records import Records
-from . import doubts, page, sections, wins
+from . import doubts, missed, page, sections, wins
 
 
 def render(records: Records) -> str:
     parts = [f"{section.title}\n{section.about.replace('**', '')}\n\n{section.table.plain()}" for section in sections.all_of(records)]
     parts.append(listed("Where a peer beats epush", wins.all_of(records) or ["nowhere in these results"]))
+    parts.append(listed("Where epush misses its own bar", missed.all_of(records) or ["nowhere in these results"]))
     if absent := records.facts["absent"]:
         parts.append(listed("Not compared", [f"{title}: {why}" for title, why in absent.items()]))
     if told := doubts.all_of(records):

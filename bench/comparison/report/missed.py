@@ -1,0 +1,29 @@
+"""Every row in which epush does not reach its own bar."""
+
+from ..records import Records
+from . import bar
+from .table import number
+from .wins import case_words, duels
+
+
+def all_of(records: Records) -> list[str]:
+    """A line for each."""
+    return [line for one in bar.ALL for case in cases(records, one.work) for line in of_case(records, one, case)]
+
+
+def cases(records: Records, work: str) -> list[dict]:
+    found = {tuple(sorted(row.case.items())) for row in records.of(work, "epush")}
+    return [dict(case) for case in sorted(found, key=lambda case: [(name, str(type(value)), value) for name, value in case])]
+
+
+def of_case(records: Records, one: bar.Ratio | bar.Limit | bar.BelowPeers, case: dict) -> list[str]:
+    where = case_words(case)
+    if isinstance(one, bar.BelowPeers):
+        duel_words = ((duel, f"{number(duel.ours)}, {duel.peer} {number(duel.theirs)}") for duel in duels(records, one.work, one.figure, case))
+        return [f"{one.words}: {words} ({where}{duel.remark})" for duel, words in duel_words if duel.ours >= duel.theirs]
+    if isinstance(one, bar.Limit):
+        found = records.spread(records.of(one.work, "epush", **case), one.figure)
+        return [f"{one.words}: {number(found.middle)}, to be at most {one.most:g} ({where})"] if found and found.middle > one.most else []
+    found, most = records.ratio(one.work, "epush", "floor", one.figure, **case), one.most(case)
+    missed = found and most and found.middle > most
+    return [f"{one.words}: {found.middle:.2f} × the floor, to be at most {most:.2f} ({where})"] if missed else []
