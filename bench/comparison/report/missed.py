@@ -22,8 +22,11 @@ def of_case(records: Records, one: bar.Ratio | bar.Limit | bar.BelowPeers, case:
         duel_words = ((duel, f"{number(duel.ours)}, {duel.peer} {number(duel.theirs)}") for duel in duels(records, one.work, one.figure, case))
         return [f"{one.words}: {words} ({where}{duel.remark})" for duel, words in duel_words if duel.ours >= duel.theirs]
     if isinstance(one, bar.Limit):
-        found = records.spread(records.of(one.work, "epush", **case), one.figure)
-        return [f"{one.words}: {number(found.middle)}, to be at most {one.most:g} ({where})"] if found and found.middle > one.most else []
-    found, most = records.ratio(one.work, "epush", "floor", one.figure, **case), one.most(case)
-    missed = found and most and found.middle > most
-    return [f"{one.words}: {found.middle:.2f} × the floor, to be at most {most:.2f} ({where})"] if missed else []
+        found, most = records.spread(records.of(one.work, "epush", **case), one.figure), one.most
+        words = f"{number(found.middle)}, to be at most {most:g}" if found else "not known, it could not be measured"
+    else:
+        found, most = records.ratio(one.work, "epush", "floor", one.figure, **case), one.most(case)
+        words = f"{found.middle:.2f} × the floor, to be at most {most:.2f}" if found else "not known, the floor was not measured beside it"
+    # Without a number nothing is reached.
+    is_missed = most is not None and (found is None or found.middle > most)
+    return [f"{one.words}: {words} ({where})"] if is_missed else []

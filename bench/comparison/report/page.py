@@ -31,7 +31,7 @@ def generated(records: Records, charts: list[str]) -> str:
     won = wins.all_of(records) or ["Nowhere in these results."]
     parts.append("### Where a peer beats epush\n\nMedian against median, every row.\n\n" + bullets(won))
     missing = missed.all_of(records) or ["Nowhere in these results."]
-    parts.append("### Where epush misses its own bar\n\nEvery row; what could not be measured is among the doubts.\n\n" + bullets(missing))
+    parts.append("### Where epush misses its own bar\n\nEvery row; the floor is no peer.\n\n" + bullets(missing))
     if told := doubts.all_of(records):
         parts.append("### To be doubted\n\nWhat failed, and what measured the load generator more than the server.\n\n" + bullets(told))
     return "\n\n".join(parts)

@@ -55,6 +55,17 @@ class TheBar(unittest.TestCase):
             ],
         )
 
+    def test_is_not_reached_by_what_is_not_known(self):
+        failed = row("idle", "epush", {"connections": 1_000}, bytes=1.0)
+        failed.failed = "2 failed"
+        self.assertEqual(
+            missed.all_of(records(row("storm", "epush", {"connections": 1_000}, cpu_us=13.0), failed)),
+            [
+                "processor a connection: not known, the floor was not measured beside it (1 000 connections)",
+                "bytes an idle connection: not known, it could not be measured (1 000 connections)",
+            ],
+        )
+
     def test_is_reached_at_its_edge(self):
         case = {"subscribers": 1_000, "payload_bytes": 128, "at_once": 1}
         rows = [row("fanout", "floor", case, cpu_us=1.0), row("fanout", "epush", case, cpu_us=1.08), row("fanout", "ws", case, cpu_us=1.09)]
