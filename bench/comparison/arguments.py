@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from .places import PAGE, REPOSITORY, cache
+from .places import PAGE, cache
 
 WORKS = ["fanout", "latency", "echo", "idle", "storm", "beside", "slow", "window"]
 
@@ -79,6 +79,10 @@ def parse(arguments: list[str] | None = None) -> Options:
     )
 
 
-def shown(path: Path) -> str:
-    """A path as a reader of the repository would write it."""
-    return str(path.relative_to(REPOSITORY)) if path.is_relative_to(REPOSITORY) else str(path)
+def command(given: list[str]) -> str:
+    """What was measured, as one would ask for it again: where results went is of no interest, and may be anybody's directory."""
+    rest = list(given)
+    while "--results" in rest:
+        at = rest.index("--results")
+        del rest[at : at + 2]
+    return " ".join(["bench/compare", *(one for one in rest if not one.startswith("--results="))])

@@ -47,7 +47,7 @@ def measure(options: Options) -> Records:
     peers, absent = catalogue.prepare(options.only, options.debug, say)
     facts = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
-        "command": " ".join(["bench/compare", *sys.argv[1:]]),
+        "command": arguments.command(sys.argv[1:]),
         "rounds": options.rounds,
         "machine": machine.facts(),
         "servers": {

@@ -5,7 +5,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from comparison import merge
+from comparison import arguments, merge
 from comparison.records import Records, Row
 from comparison.report import page, sections, wins
 
@@ -71,6 +71,10 @@ class SeveralRuns(unittest.TestCase):
         self.assertIn("- run 2, 2026-01-02 01:00:00 UTC, revision bbb, 1 round in 1.0 minutes: `bench/compare --new`", text)
         everybody = next(one for one in sections.all_of(records) if one.title == "A delivery: everybody")
         self.assertIn("**Not in the same run as epush's:** ws (run 1).", everybody.about)
+
+    def test_are_told_without_the_directory_they_were_in(self):
+        given = ["--rounds", "1", "--results", "/home/me/a.json", "--results=b.json", "--quick"]
+        self.assertEqual(arguments.command(given), "bench/compare --rounds 1 --quick")
 
     def test_that_do_not_overlap_need_no_remark(self):
         old = self.file("old", "2026-01-01", {"floor": [1.0], "epush": [2.0], "ws": [3.0]})
