@@ -15,7 +15,7 @@ DEADLINE_MS = 20_000
 
 #: A comparison that has started one server, says its process, and then waits for good.
 COMPARISON = """
-import signal, sys
+import select, signal, socket, sys
 from comparison import child
 from comparison.server import Server
 
@@ -26,11 +26,15 @@ class Peer:
     def command(self, port, directory):
         return [sys.executable, "-c", LISTENS, port], {}
 
+# Unlike pause(), which sleeps through a signal that comes just before it.
+woken, wakes = socket.socketpair()
+wakes.setblocking(False)
+signal.set_wakeup_fd(wakes.fileno())
 child.interrupted_by_signals()
 try:
     with Server(Peer()) as server:
         print(server.pid, flush=True)
-        signal.pause()
+        select.select([woken], [], [])
 except KeyboardInterrupt:
     sys.exit(130)
 """
@@ -47,9 +51,10 @@ class ServersEndWithTheComparison(unittest.TestCase):
                 poll = select.poll()
                 poll.register(server, select.POLLIN)
                 self.assertTrue(poll.poll(DEADLINE_MS), f"the server outlives {by.name}")
+                return comparison.wait(DEADLINE_MS / 1e3)
             finally:
                 os.close(server)
-            return comparison.wait(DEADLINE_MS / 1e3)
+                comparison.kill()
 
     def test_killed(self):
         self.assertEqual(self.ends(signal.SIGKILL), -signal.SIGKILL)
