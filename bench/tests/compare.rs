@@ -68,13 +68,20 @@ fn the_comparison_measures_both_and_tells_their_ratio() {
 #[test]
 fn the_floor_sends_exactly_the_bytes_that_epush_sends() {
     let (_, raw) = &*RUN;
-    let bytes = |server| -> Vec<f64> {
-        let deliveries = figures(raw, "fanout", server);
-        deliveries.iter().filter_map(|one| one["bytes_per_delivery"].as_f64()).collect()
-    };
-    let (floor, epush) = (bytes("floor"), bytes("epush"));
-    assert_eq!((floor.len(), epush.len()), (8, 8), "{raw}");
-    // What epush says when a session begins is spread over its messages: less than a byte each where there are many.
-    let closest = floor.iter().zip(&epush).map(|(floor, epush)| (epush - floor).abs()).fold(f64::MAX, f64::min);
-    assert!(closest < 0.5, "floor {floor:?}, epush {epush:?}");
+    let (floor, epush) = (figures(raw, "fanout", "floor"), figures(raw, "fanout", "epush"));
+    assert_eq!((floor.len(), epush.len()), (8, 8), "two payloads, four bursts: {raw}");
+    let count = |row: &Value, name: &str| row[name].as_u64().expect("a count");
+    let of_a_session = floor.iter().zip(&epush).map(|(floor, epush)| {
+        // The floor says nothing but messages, all of a length.
+        let message = count(floor, "bytes_frames") / count(floor, "messages");
+        assert_eq!(count(floor, "bytes_frames"), message * count(floor, "messages"), "{floor}");
+        // What is left is what epush says to sessions themselves, so nothing that grows with the messages.
+        let left = count(epush, "bytes_frames").checked_sub(message * count(epush, "messages"));
+        let left = left.unwrap_or_else(|| panic!("epush's messages are shorter: floor {floor}, epush {epush}"));
+        left / SUBSCRIBERS.parse::<u64>().expect("a number")
+    });
+    let of_a_session: Vec<u64> = of_a_session.collect();
+    let (least, most) = (of_a_session.iter().min().expect("eight"), of_a_session.iter().max().expect("eight"));
+    // Welcome and the answer to `subscribe`; later sessions have longer names.
+    assert!(*most < 400 && most - least <= 4, "bytes of a session beside its messages: {of_a_session:?}");
 }
