@@ -2,7 +2,8 @@
 //! `cargo bench -p epush-loadgen --bench receive [-- IDLE SUBSCRIBERS]`.
 //!
 //! The server is a node of epush in a process of its own, with one reactor. Messages of 128 bytes are published over its
-//! control API, so many at once, and the next when everybody has these.
+//! control API, so many at once, and the next when everybody has these. The floor is a thread that reads the same from as
+//! many sockets and looks at none of it but the first's.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -20,6 +21,7 @@ use epush_loadgen::plan::Plan;
 use epush_loadgen::stamp::Stamp;
 use epush_loadgen::talk::{Order, Progress, Report};
 use epush_loadgen::worker::{Share, Worker, allow_descriptors, spawn};
+use mio::{Events, Interest, Poll, Token};
 
 /// Bytes of a payload.
 const PAYLOAD_BYTES: usize = 128;
@@ -36,7 +38,7 @@ fn main() -> io::Result<()> {
     let (idle, subscribers) = (number(0, 15_000_u64), number(1, 1_000_u64));
     allow_descriptors(idle.max(subscribers)).map_err(io::Error::other)?;
     measure_memory(idle)?;
-    [1, 16, 64].into_iter().try_for_each(|burst| measure_receiving(subscribers, burst))
+    [1, 16, 64].into_iter().try_for_each(|burst| compare_receiving(subscribers, burst))
 }
 
 fn serve() -> io::Result<()> {
@@ -141,17 +143,87 @@ impl Side {
             (_, other) => Err(io::Error::other(format!("{other:?}"))),
         }
     }
+}
 
-    fn receive(&self, messages: u64) -> io::Result<()> {
-        let start = Instant::now();
-        while self.delivered.load(Ordering::Relaxed) < messages {
-            if start.elapsed() > Duration::from_secs(60) {
-                return Err(io::Error::other("messages are missing"));
-            }
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        Ok(())
+/// A thread that reads from as many sockets, and nothing else.
+struct Floor {
+    delivered: Arc<AtomicU64>,
+}
+
+/// What the server says when it switches, welcomes and subscribes is read before anything counts.
+const GREETING: &[u8] = b"GET /msg HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// A frame of an empty mask.
+fn subscription() -> Vec<u8> {
+    let text = br#"{"op":"subscribe","id":1,"channel":"news"}"#;
+    [&[0x81, 0x80 | text.len() as u8, 0, 0, 0, 0], &text[..]].concat()
+}
+
+impl Floor {
+    fn start(url: &str, clients: u64) -> io::Result<Self> {
+        let sockets = (0..clients).map(|_| subscribed(url)).collect::<io::Result<Vec<_>>>()?;
+        let delivered = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&delivered);
+        std::thread::Builder::new().name("floor".to_owned()).spawn(move || read(sockets, &counted))?;
+        Ok(Self { delivered })
     }
+}
+
+/// A socket that is signed in and subscribed, and whose bytes up to there are read.
+fn subscribed(url: &str) -> io::Result<TcpStream> {
+    let mut socket = TcpStream::connect(url)?;
+    socket.write_all(&[GREETING, &subscription()].concat())?;
+    let (mut said, mut some) = (Vec::new(), [0; 4_096]);
+    while !said.windows(9).any(|window| window == br#""op":"ok""#) {
+        let read = socket.read(&mut some)?;
+        if read == 0 {
+            return Err(io::Error::other(format!("not subscribed: {}", String::from_utf8_lossy(&said))));
+        }
+        said.extend_from_slice(&some[..read]);
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Reads for as long as the server is there. Every socket gets the same bytes, so that the messages in those of the
+/// first, found by the byte that begins a frame of text, and the bytes of all say how many were delivered.
+fn read(sockets: Vec<TcpStream>, delivered: &AtomicU64) -> io::Result<()> {
+    let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(1_024));
+    let mut sockets: Vec<_> = sockets.into_iter().map(mio::net::TcpStream::from_std).collect();
+    for (index, socket) in sockets.iter_mut().enumerate() {
+        poll.registry().register(socket, Token(index), Interest::READABLE)?;
+    }
+    let (mut buffer, mut messages, mut of_first, mut of_all) = (vec![0; 256 * 1_024], 0, 0, 0);
+    loop {
+        poll.poll(&mut events, None)?;
+        for event in &events {
+            let index = event.token().0;
+            let read = sockets[index].read(&mut buffer)?;
+            if read == 0 {
+                return Ok(());
+            }
+            of_all += read;
+            if index == 0 {
+                of_first += read;
+                messages += buffer[..read].iter().filter(|byte| **byte == 0x81).count();
+            }
+        }
+        if of_all == of_first * sockets.len() {
+            delivered.store((messages * sockets.len()) as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+fn receive(delivered: &AtomicU64, messages: u64) -> io::Result<()> {
+    let start = Instant::now();
+    while delivered.load(Ordering::Relaxed) < messages {
+        if start.elapsed() > Duration::from_secs(60) {
+            return Err(io::Error::other("messages are missing"));
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    Ok(())
 }
 
 // --- measurements ------------------------------------------------------------
@@ -166,26 +238,43 @@ fn measure_memory(clients: u64) -> io::Result<()> {
     writeln!(io::stdout(), "{clients} idle connections: {each:.0} bytes each of the worker's memory")
 }
 
-fn measure_receiving(subscribers: u64, burst: u64) -> io::Result<()> {
-    let mut server = Server::start()?;
+fn compare_receiving(subscribers: u64, burst: u64) -> io::Result<()> {
+    let server = Server::start()?;
     let side = Side::start(&server.client, subscribers)?;
     side.connect(subscribers)?;
+    let (worker_ns, server_ns) = measure_receiving(server, subscribers, burst, "worker-0", &side.delivered)?;
+    drop(side);
+    let server = Server::start()?;
+    let floor = Floor::start(&server.client, subscribers)?;
+    let (floor_ns, _) = measure_receiving(server, subscribers, burst, "floor", &floor.delivered)?;
+    writeln!(
+        io::stdout(),
+        "{subscribers} subscribers, {burst:>2} at once: worker {worker_ns:.0} ns a delivery, server {server_ns:.0} ns, ratio {:.2}; \
+         only to read {floor_ns:.0} ns, ratio {:.2}",
+        worker_ns / server_ns,
+        floor_ns / server_ns
+    )
+}
+
+/// Nanoseconds of processor for each delivery: of the thread that receives, and of the server.
+fn measure_receiving(
+    mut server: Server,
+    subscribers: u64,
+    burst: u64,
+    thread: &str,
+    delivered: &AtomicU64,
+) -> io::Result<(f64, f64)> {
     server.publish(0..burst)?;
-    side.receive(burst * subscribers)?;
-    let (server_before, side_before) = (cpu_ns(server.process.id(), "")?, cpu_ns(std::process::id(), "worker-0")?);
+    receive(delivered, burst * subscribers)?;
+    let (server_before, thread_before) = (cpu_ns(server.process.id(), "")?, cpu_ns(std::process::id(), thread)?);
     let rounds = DELIVERIES / subscribers / burst;
     for round in 1..=rounds {
         server.publish(round * burst..(round + 1) * burst)?;
-        side.receive((round + 1) * burst * subscribers)?;
+        receive(delivered, (round + 1) * burst * subscribers)?;
     }
     let each = |ns: u64| ns as f64 / (rounds * burst * subscribers) as f64;
-    let server_ns = each(cpu_ns(server.process.id(), "")? - server_before);
-    let side_ns = each(cpu_ns(std::process::id(), "worker-0")? - side_before);
-    writeln!(
-        io::stdout(),
-        "{subscribers} subscribers, {burst:>2} at once: worker {side_ns:.0} ns a delivery, server {server_ns:.0} ns, ratio {:.2}",
-        side_ns / server_ns
-    )
+    let thread_ns = each(cpu_ns(std::process::id(), thread)? - thread_before);
+    Ok((thread_ns, each(cpu_ns(server.process.id(), "")? - server_before)))
 }
 
 fn rss_bytes() -> io::Result<u64> {
