@@ -42,6 +42,8 @@ pub enum Verdict {
     Duplicate,
     /// Below what it must get.
     InDoubt,
+    /// Nobody can have sent it yet: the account stays as it was.
+    Beyond,
 }
 
 /// An account, closed.
@@ -88,12 +90,16 @@ impl Account {
         if self.next == UNKNOWN { 0 } else { self.next }
     }
 
-    /// A number arrived.
+    /// A number arrived. `limit` says below what all are that can have been sent: it is asked only where some are missing
+    /// before this one.
     #[inline]
-    pub fn arrived(&mut self, seq: u64) -> Verdict {
+    pub fn arrived(&mut self, seq: u64, limit: impl FnOnce() -> u64) -> Verdict {
         if seq == self.next {
             self.next += 1;
             return Verdict::Next;
+        }
+        if seq > self.next && seq >= limit() {
+            return Verdict::Beyond;
         }
         self.arrived_out_of_turn(seq)
     }
@@ -102,7 +108,7 @@ impl Account {
     pub fn arrived_foreign(&mut self, seq: u64) -> Verdict {
         let begins = self.next == UNKNOWN;
         let is_near = begins || seq.saturating_sub(self.base) < SEQ_MAX;
-        if seq < FOREIGN_SEQ_MAX && is_near { self.arrived(seq) } else { Verdict::InDoubt }
+        if seq < FOREIGN_SEQ_MAX && is_near { self.arrived(seq, || FOREIGN_SEQ_MAX) } else { Verdict::InDoubt }
     }
 
     #[cold]

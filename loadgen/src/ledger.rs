@@ -100,6 +100,8 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn ledger(streams: &[(u32, &[u64])]) -> Ledger {
@@ -107,7 +109,7 @@ mod tests {
         for (stream, numbers) in streams {
             ledger.open(Account::new(*stream, 128, 0));
             for seq in *numbers {
-                ledger.account(*stream).unwrap().arrived(*seq);
+                ledger.account(*stream).unwrap().arrived(*seq, || SEQ_MAX);
             }
         }
         ledger
@@ -159,5 +161,46 @@ mod tests {
     fn numbers_nobody_sent_are_damage() {
         let counts = closed(&ledger(&[(0, &[0, 1, 77])]), 2, false);
         assert_eq!((counts.expected, counts.received, counts.damaged), (2, 2, 1));
+    }
+
+    /// Where an account begins or ends, and what is told of it: small numbers, and the largest there are.
+    fn anything() -> impl Strategy<Value = u64> {
+        prop_oneof![0..5_000_u64, any::<u64>()]
+    }
+
+    /// Numbers as anybody may make them up: first, step, how many. Long ones make more holes than are kept.
+    fn forgeries() -> impl Strategy<Value = Vec<(u64, u64, u64)>> {
+        prop::collection::vec((anything(), 1..5_u64, 0..1_500_u64), 1..5)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn whatever_numbers_arrive_the_sums_agree(
+            streams in prop::collection::vec((anything(), forgeries(), anything()), 1..3),
+            refused in prop::collection::btree_set(anything(), 0..30),
+            announced in anything(),
+        ) {
+            let mut ledger = Ledger::default();
+            for (stream, (base, forgeries, _)) in (0..).zip(&streams) {
+                let mut account = Account::new(stream, 128, *base);
+                for (first, step, count) in forgeries {
+                    for at in 0..*count {
+                        account.arrived_foreign(first.saturating_add(at * step));
+                    }
+                }
+                ledger.open(account);
+            }
+            ledger.announce(announced);
+            let refused: Vec<u64> = refused.into_iter().collect();
+            let end = |account: &Account| (streams[account.stream() as usize].2 >> 2, refused.as_slice());
+            let mut counts = Counts::default();
+            ledger.close(end, true, &mut counts);
+            prop_assert_eq!(counts.expected, counts.received + counts.gaps + counts.lost);
+            prop_assert!(counts.lost_after_close <= counts.lost && counts.gaps + counts.gaps_unfounded <= SEQ_MAX);
+            let missing = counts.gaps + counts.lost;
+            prop_assert_eq!(ledger.is_complete(end), missing == 0 || missing == ledger.announced);
+        }
     }
 }

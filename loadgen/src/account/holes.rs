@@ -11,6 +11,8 @@ pub(super) struct Holes {
     pub(super) ranges: Vec<Range<u64>>,
     /// How many numbers were missing in holes that are not kept any more.
     given_up: u64,
+    /// Where the first of those began. Invariant: `given_up <= given_up_below - given_up_from`.
+    given_up_from: u64,
     /// Holes below this are not kept.
     given_up_below: u64,
 }
@@ -22,6 +24,9 @@ pub const HOLES_MAX: usize = 1_024;
 impl Holes {
     pub(super) fn push(&mut self, hole: Range<u64>) {
         if self.ranges.len() == HOLES_MAX {
+            if self.given_up == 0 {
+                self.given_up_from = self.ranges[0].start;
+            }
             // Half at a time, so that the rest is moved seldom.
             for old in self.ranges.drain(..HOLES_MAX / 2) {
                 self.given_up += old.end - old.start;
@@ -37,7 +42,8 @@ impl Holes {
     }
 
     pub(super) fn has(&self, seq: u64) -> bool {
-        seq < self.given_up_below || self.ranges.get(self.at(seq)).is_some_and(|hole| hole.contains(&seq))
+        (self.given_up_from..self.given_up_below).contains(&seq)
+            || self.ranges.get(self.at(seq)).is_some_and(|hole| hole.contains(&seq))
     }
 
     pub(super) fn fill(&mut self, seq: u64) -> bool {
@@ -59,8 +65,10 @@ impl Holes {
         self.ranges.is_empty() && self.given_up == 0
     }
 
+    /// How many are missing below this. Where it lies among holes that are not kept, all before it may have been in them:
+    /// never more than there are numbers.
     pub(super) fn count_below(&self, end: u64) -> u64 {
         let kept: u64 = self.ranges.iter().map(|hole| hole.end.min(end).saturating_sub(hole.start)).sum();
-        kept + self.given_up
+        kept + self.given_up.min(end.saturating_sub(self.given_up_from))
     }
 }

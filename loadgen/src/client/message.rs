@@ -14,6 +14,9 @@ const SOMEBODY_ELSES: &str = "a message for somebody else";
 /// Of this run, but due before it began or later than it came: somebody changed its time.
 const IMPOSSIBLE_TIME: &str = "a message due at an impossible time";
 
+/// Of this run, but not due yet: somebody changed its number.
+const IMPOSSIBLE_NUMBER: &str = "a message with a number that is not due yet";
+
 impl Client {
     /// A whole message arrived: takes it apart where several may share it.
     #[inline]
@@ -77,17 +80,22 @@ impl Client {
             turn.recorder.counts_mut().damaged += 1;
             return;
         }
+        let verdict = account.arrived(stamp.seq, || turn.recorder.limit(turn.plan, stamp.stream, turn.now_ns));
+        let payload_bytes = account.payload_bytes() as u64;
+        if verdict == Verdict::Beyond {
+            return self.stray(stamp, IMPOSSIBLE_NUMBER, turn);
+        }
         let counts = turn.recorder.counts_mut();
         counts.messages += 1;
-        counts.bytes_payload += account.payload_bytes() as u64;
-        match account.arrived(stamp.seq) {
+        counts.bytes_payload += payload_bytes;
+        match verdict {
             Verdict::Next | Verdict::Ahead(_) => {}
             Verdict::Reordered => counts.reordered += 1,
             Verdict::Duplicate => {
                 counts.duplicates += 1;
                 return;
             }
-            Verdict::InDoubt => {
+            Verdict::InDoubt | Verdict::Beyond => {
                 counts.in_doubt += 1;
                 return;
             }
@@ -172,9 +180,9 @@ impl Client {
             Verdict::Next | Verdict::Ahead(_) => {}
             Verdict::Reordered => counts.reordered += 1,
             Verdict::Duplicate => counts.duplicates += 1,
-            Verdict::InDoubt => counts.in_doubt += 1,
+            Verdict::InDoubt | Verdict::Beyond => counts.in_doubt += 1,
         }
-        if !matches!(verdict, Verdict::Duplicate | Verdict::InDoubt) {
+        if !matches!(verdict, Verdict::Duplicate | Verdict::InDoubt | Verdict::Beyond) {
             turn.recorder.arrived(time_ns, 0, now_ns);
         }
     }

@@ -211,6 +211,11 @@ impl Recorder {
         self.steady.as_ref().is_some_and(|steady| now_ns > steady.from_ns)
     }
 
+    /// Numbers that can have been sent to a stream by now are below this.
+    pub(crate) fn limit(&self, plan: &Plan, stream: u32, now_ns: u64) -> u64 {
+        self.first_due(plan, stream, now_ns.saturating_add(1)).unwrap_or(stamp::SEQ_MAX)
+    }
+
     /// The first number that is due at this time or later, where there is a schedule.
     pub(crate) fn first_due(&self, plan: &Plan, stream: u32, at_ns: u64) -> Option<u64> {
         let schedules = &self.steady.as_ref()?.schedules;

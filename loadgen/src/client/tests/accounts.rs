@@ -67,6 +67,7 @@ fn who_comes_late_has_to_get_what_is_due_from_then_on() {
     bench.now_ns = 13_500_000;
     bench.message(0, 3);
     bench.text(r#"{"op":"ok","id":1,"channel":"news"}"#);
+    bench.now_ns = 18_000_000;
     for seq in [3, 4, 6] {
         bench.message(0, seq);
     }
@@ -99,6 +100,20 @@ fn what_was_due_before_the_run_or_after_its_arrival_is_in_doubt() {
     let tally = bench.recorder.finish();
     assert_eq!(tally.latency.count(), 1);
     assert_eq!((tally.failures[0].kind.as_str(), tally.failures[0].count), ("a message due at an impossible time", 3));
+}
+
+#[test]
+fn a_number_that_is_not_due_yet_is_not_of_this_run_and_hides_nothing() {
+    let mut bench = subscriber();
+    bench.recorder.steady(&bench.plan, 10_000_000);
+    bench.now_ns = 12_000_000;
+    for seq in [0, 1, 3, 1_000_000, 2] {
+        bench.message(0, seq);
+    }
+    let counts = bench.settle(&[3], &[]);
+    assert_eq!((counts.expected, counts.received, counts.lost, counts.in_doubt), (3, 3, 0, 2));
+    assert_eq!((counts.messages, counts.damaged, counts.reordered), (5, 0, 0));
+    assert_eq!(bench.recorder.tally.failures[0].kind, "a message that is not of this run");
 }
 
 #[test]
