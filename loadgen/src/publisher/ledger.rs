@@ -1,5 +1,7 @@
 //! What a publisher did, number by number: what it gave out, what the server refused, what was never sent, how late all was.
 
+use std::collections::HashSet;
+
 use crate::hist::Hist;
 use crate::report::units::harmless;
 use crate::talk::{FAILURE_KINDS_MAX, Failures};
@@ -22,6 +24,10 @@ pub struct Ledger {
     pub counts: Vec<u64>,
     /// Stream and number of what the server did not take, as far as [`REFUSED_MAX`] goes.
     pub refused: Vec<(u32, u64)>,
+    /// The same, to tell what is refused twice.
+    ///
+    /// Invariant: has exactly what `refused` has.
+    listed: HashSet<(u32, u64)>,
     /// All of them, and refusals whose number is not known.
     pub refused_count: u64,
     /// Their kinds.
@@ -43,10 +49,14 @@ impl Ledger {
         Self { counts: vec![0; streams], ..Self::default() }
     }
 
-    /// A message was not taken, or not sent.
+    /// A message was not taken, or not sent. Who says it twice has refused one message.
     pub fn refuse(&mut self, stream: u32, seq: u64, kind: &str, example: &str) {
+        if self.listed.contains(&(stream, seq)) {
+            return;
+        }
         if self.refused.len() < REFUSED_MAX {
             self.refused.push((stream, seq));
+            self.listed.insert((stream, seq));
         } else {
             self.fail(UNLISTED, "their receivers count them as lost");
         }
@@ -84,7 +94,7 @@ pub fn add(failures: &mut Vec<Failures>, one: &Failures) {
     }
 }
 
-/// Numbers of refused messages kept: 1.6 MB, and as much again in each worker. More refusals than these make the run's
+/// Numbers of refused messages kept: 5 MB, and 1.6 MB as much again in each worker. More refusals than these make the run's
 /// losses meaningless anyway, and the result says so.
 pub const REFUSED_MAX: usize = 100_000;
 
@@ -110,6 +120,16 @@ mod tests {
         assert_eq!((ledger.refused.len(), ledger.refused_count), (REFUSED_MAX, REFUSED_MAX as u64 + 3));
         let counts: Vec<u64> = ledger.failures.iter().map(|one| one.count).collect();
         assert_eq!(counts, [REFUSED_MAX as u64 + 3, 3]);
+    }
+
+    #[test]
+    fn a_message_that_is_refused_twice_is_one() {
+        let mut ledger = Ledger::new(2);
+        for (stream, seq) in [(0, 5), (0, 5), (1, 5), (0, 5)] {
+            ledger.refuse(stream, seq, "publication refused", "no");
+        }
+        assert_eq!((ledger.refused.as_slice(), ledger.refused_count), (&[(0, 5), (1, 5)][..], 2));
+        assert_eq!(ledger.failures[0].count, 2);
     }
 
     #[test]

@@ -112,13 +112,17 @@ impl Recorder {
         self.steady = Some(Steady { from_ns, schedules: plan.schedules(from_ns) });
     }
 
-    /// Publishing is over: so many messages went into each stream, and these of them the server did not take.
+    /// Publishing is over: so many messages went into each stream, and these of them the server did not take, in any order.
     pub fn published(&mut self, counts: Vec<u64>, refused: &[(u32, u64)]) {
         let mut by_stream: HashMap<u32, Vec<u64>> = HashMap::new();
         for (stream, seq) in refused {
             by_stream.entry(*stream).or_default().push(*seq);
         }
-        by_stream.values_mut().for_each(|numbers| numbers.sort_unstable());
+        for numbers in by_stream.values_mut() {
+            // One that is named twice is one message less, not two.
+            numbers.sort_unstable();
+            numbers.dedup();
+        }
         self.published = Some(Published { counts, refused: by_stream });
     }
 

@@ -17,6 +17,16 @@ fn every_fault_is_told_apart() {
 }
 
 #[test]
+fn a_refusal_that_is_said_twice_hides_no_loss() {
+    let mut bench = subscriber();
+    for seq in [0, 1, 2, 3, 4] {
+        bench.message(0, seq);
+    }
+    let counts = bench.settle(&[7], &[(0, 5), (0, 5)]);
+    assert_eq!((counts.expected, counts.received, counts.lost), (6, 5, 1));
+}
+
+#[test]
 fn a_damaged_message_is_not_received() {
     let mut bench = subscriber();
     let good = message(&bench.plan, 0, 0, 0);
