@@ -254,8 +254,10 @@ impl Recorder {
         let mut counts = self.tally.counts;
         let end = |account: &Account| {
             let found = departed.ends.iter().find(|(stream, _)| *stream == account.stream());
-            let refused = self.published_in(account.stream()).map_or(&[][..], |(_, refused)| refused);
-            (found.map_or(account.next(), |(_, end)| *end), refused)
+            let end = found.map_or(account.next(), |(_, end)| *end);
+            // What a schedule has after the end of the steady phase was never published.
+            let published = self.published_in(account.stream());
+            published.map_or((end, &[][..]), |(count, refused)| (end.min(count), refused))
         };
         departed.ledger.close(end, departed.closed_by_server, &mut counts);
         self.tally.counts = counts;

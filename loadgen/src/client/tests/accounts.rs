@@ -113,7 +113,7 @@ fn what_was_due_before_the_run_or_after_its_arrival_is_in_doubt() {
 }
 
 #[test]
-fn a_number_that_is_not_due_yet_is_not_of_this_run_and_hides_nothing() {
+fn a_number_that_is_not_due_yet_is_in_doubt_and_hides_nothing() {
     let mut bench = subscriber();
     bench.recorder.steady(&bench.plan, 10_000_000);
     bench.now_ns = 12_000_000;
@@ -123,7 +123,7 @@ fn a_number_that_is_not_due_yet_is_not_of_this_run_and_hides_nothing() {
     let counts = bench.settle(&[3], &[]);
     assert_eq!((counts.expected, counts.received, counts.lost, counts.in_doubt), (3, 3, 0, 2));
     assert_eq!((counts.messages, counts.damaged, counts.reordered), (5, 0, 0));
-    assert_eq!(bench.recorder.tally.failures[0].kind, "a message that is not of this run");
+    assert_eq!(bench.recorder.tally.failures[0].kind, "a message with a number that is not due yet");
 }
 
 #[test]
@@ -197,6 +197,22 @@ fn a_message_of_another_run_is_foreign_and_nothing_else() {
     assert_eq!((counts.foreign, counts.messages, counts.expected, counts.received), (2, 2, 2, 2));
     assert_eq!((counts.duplicates, counts.reordered, counts.in_doubt, counts.damaged), (0, 0, 0, 0));
     assert_eq!(bench.recorder.finish().failures, []);
+}
+
+#[test]
+fn who_comes_again_after_the_end_has_lost_no_more_than_was_published() {
+    let mut bench = subscriber();
+    bench.recorder.steady(&bench.plan, 10_000_000);
+    bench.now_ns = 10_000_000;
+    bench.message(0, 0);
+    bench.receive(&server_frame(0x88, b"\x11\x95")).unwrap_err();
+    bench.turn(|client, turn| client.ended(false, turn));
+    // Four were published; by the schedule, 990 would have been due.
+    bench.now_ns = 1_000_000_000;
+    bench.shake_hands();
+    bench.settle(&[4], &[]);
+    let counts = bench.recorder.finish().counts;
+    assert_eq!((counts.expected, counts.received, counts.lost, counts.lost_after_close), (4, 1, 3, 3));
 }
 
 #[test]
