@@ -15,6 +15,21 @@ pub struct Ledger {
     announced: u64,
 }
 
+/// How a session came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// It was there to the end of the run.
+    Stayed,
+    /// It left as planned, and so many messages at most were published behind its last one: what of them was announced as lost,
+    /// it need not have got, and may well have been dropped.
+    Left {
+        /// Messages.
+        behind: u64,
+    },
+    /// The server closed it.
+    Closed,
+}
+
 impl Ledger {
     /// Opens an account.
     pub fn open(&mut self, account: Account) {
@@ -71,11 +86,11 @@ impl Ledger {
     }
 
     /// Closes all accounts, and adds what came out. `end` as above. Losses behind the last message of a session are told
-    /// apart where the server `closed` it.
+    /// apart where the server closed it.
     ///
     /// Announced losses are a session's, not a stream's: what was announced covers as much of what is missing, and what is
     /// left over had no reason.
-    pub fn close<'a>(&self, end: impl Fn(&Account) -> (u64, &'a [u64]), closed: bool, counts: &mut Counts) {
+    pub fn close<'a>(&self, end: impl Fn(&Account) -> (u64, &'a [u64]), parting: Parting, counts: &mut Counts) {
         let mut missing = 0;
         let mut behind = 0;
         for account in &self.accounts {
@@ -88,12 +103,16 @@ impl Ledger {
             behind += outcome.missing - account.close(end.min(account.next()), refused).missing;
         }
         let gaps = missing.min(self.announced);
-        let lost = missing - gaps;
+        let (lost, left_over) = (missing - gaps, self.announced - gaps);
         counts.gaps += gaps;
-        counts.gaps_unfounded += self.announced - gaps;
         counts.lost += lost;
-        if closed {
-            counts.lost_after_close += behind.min(lost);
+        match parting {
+            Parting::Stayed => counts.gaps_unfounded += left_over,
+            Parting::Left { behind } => counts.gaps_unfounded += left_over.saturating_sub(behind),
+            Parting::Closed => {
+                counts.gaps_unfounded += left_over;
+                counts.lost_after_close += behind.min(lost);
+            }
         }
     }
 }
@@ -115,9 +134,9 @@ mod tests {
         ledger
     }
 
-    fn closed(ledger: &Ledger, end: u64, by_server: bool) -> Counts {
+    fn closed(ledger: &Ledger, end: u64, parting: Parting) -> Counts {
         let mut counts = Counts::default();
-        ledger.close(|_| (end, &[]), by_server, &mut counts);
+        ledger.close(|_| (end, &[]), parting, &mut counts);
         assert_eq!(counts.expected, counts.received + counts.gaps + counts.lost);
         counts
     }
@@ -128,7 +147,7 @@ mod tests {
         assert!(ledger.account(5).is_none());
         assert_eq!(ledger.account(9).unwrap().next(), 2);
         assert_eq!(ledger.account(4).unwrap().next(), 3);
-        let counts = closed(&ledger, 3, false);
+        let counts = closed(&ledger, 3, Parting::Stayed);
         assert_eq!((counts.expected, counts.received, counts.lost), (9, 5, 4));
     }
 
@@ -136,11 +155,11 @@ mod tests {
     fn announced_losses_cover_what_is_missing_and_no_more() {
         let mut ledger = ledger(&[(0, &[0, 3]), (1, &[0, 1, 2, 3])]);
         ledger.announce(1);
-        let counts = closed(&ledger, 4, false);
+        let counts = closed(&ledger, 4, Parting::Stayed);
         assert_eq!((counts.gaps, counts.lost, counts.gaps_unfounded), (1, 1, 0));
         assert!(!ledger.is_complete(|_| (4, &[])));
         ledger.announce(4);
-        let counts = closed(&ledger, 4, false);
+        let counts = closed(&ledger, 4, Parting::Stayed);
         assert_eq!((counts.gaps, counts.lost, counts.gaps_unfounded), (2, 0, 3));
         assert!(!ledger.is_complete(|_| (4, &[])), "what is missing may still come");
         assert!(ledger.is_complete(|_| (1, &[])), "nothing is missing");
@@ -152,14 +171,28 @@ mod tests {
     #[test]
     fn what_a_closed_session_missed_afterwards_is_told_apart() {
         let ledger = ledger(&[(0, &[0, 2])]);
-        let counts = closed(&ledger, 10, true);
+        let counts = closed(&ledger, 10, Parting::Closed);
         assert_eq!((counts.lost, counts.lost_after_close), (8, 7));
-        assert_eq!(closed(&ledger, 10, false).lost_after_close, 0);
+        assert_eq!(closed(&ledger, 10, Parting::Stayed).lost_after_close, 0);
+    }
+
+    #[test]
+    fn what_was_announced_behind_the_last_message_of_who_left_is_not_judged() {
+        let mut ledger = ledger(&[(0, &[0, 1, 3])]);
+        ledger.announce(7);
+        let counts = closed(&ledger, 4, Parting::Left { behind: 6 });
+        assert_eq!((counts.gaps, counts.gaps_unfounded, counts.lost), (1, 0, 0));
+        assert_eq!(
+            closed(&ledger, 4, Parting::Left { behind: 2 }).gaps_unfounded,
+            4,
+            "so many were not even published"
+        );
+        assert_eq!(closed(&ledger, 4, Parting::Closed).gaps_unfounded, 6);
     }
 
     #[test]
     fn numbers_nobody_sent_are_damage() {
-        let counts = closed(&ledger(&[(0, &[0, 1, 77])]), 2, false);
+        let counts = closed(&ledger(&[(0, &[0, 1, 77])]), 2, Parting::Stayed);
         assert_eq!((counts.expected, counts.received, counts.damaged), (2, 2, 1));
     }
 
@@ -196,7 +229,7 @@ mod tests {
             let refused: Vec<u64> = refused.into_iter().collect();
             let end = |account: &Account| (streams[account.stream() as usize].2 >> 2, refused.as_slice());
             let mut counts = Counts::default();
-            ledger.close(end, true, &mut counts);
+            ledger.close(end, Parting::Closed, &mut counts);
             prop_assert_eq!(counts.expected, counts.received + counts.gaps + counts.lost);
             prop_assert!(counts.lost_after_close <= counts.lost && counts.gaps + counts.gaps_unfounded <= SEQ_MAX);
             let missing = counts.gaps + counts.lost;

@@ -2,6 +2,7 @@
 
 use super::{Client, Phase, Turn};
 use crate::account::Account;
+use crate::ledger::Parting;
 use crate::plan::CLIENT_STREAM;
 use crate::recorder::{FOREIGN_STREAM, Recorder};
 
@@ -23,7 +24,8 @@ impl Client {
         }
         let ledger = std::mem::take(&mut self.ledger);
         let mut counts = *turn.recorder.counts();
-        ledger.close(|account| self.end_of(account, neighbour_sent, turn.recorder), self.was_closed, &mut counts);
+        let parting = if self.was_closed { Parting::Closed } else { Parting::Stayed };
+        ledger.close(|account| self.end_of(account, neighbour_sent, turn.recorder), parting, &mut counts);
         *turn.recorder.counts_mut() = counts;
         self.was_closed = false;
     }

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::account::{Account, UNKNOWN};
 use crate::clock;
 use crate::hist::Hist;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Parting};
 use crate::plan::{CLIENT_STREAM, Plan};
 use crate::schedule::Schedule;
 use crate::stamp;
@@ -259,8 +259,19 @@ impl Recorder {
             let published = self.published_in(account.stream());
             published.map_or((end, &[][..]), |(count, refused)| (end.min(count), refused))
         };
-        departed.ledger.close(end, departed.closed_by_server, &mut counts);
+        let parting = match departed.closed_by_server {
+            true => Parting::Closed,
+            false => Parting::Left { behind: self.behind(&departed.ledger) },
+        };
+        departed.ledger.close(end, parting, &mut counts);
         self.tally.counts = counts;
+    }
+
+    /// How many messages were published behind the last that a session got; more than there can be where nobody knows.
+    fn behind(&self, ledger: &Ledger) -> u64 {
+        let published =
+            |account: &Account| self.published_in(account.stream()).map_or(stamp::SEQ_MAX, |(count, _)| count);
+        ledger.accounts().iter().map(|account| published(account).saturating_sub(account.next())).sum()
     }
 
     /// The wall clock's time at a monotonic one.

@@ -151,6 +151,21 @@ fn who_leaves_as_planned_has_to_get_no_more_than_it_got_but_what_is_missing_befo
 }
 
 #[test]
+fn a_gap_that_is_announced_behind_the_last_message_of_who_leaves_is_not_unfounded() {
+    for (announced, unfounded) in [(3, 0), (9, 1)] {
+        let mut bench = subscriber();
+        bench.message(0, 0);
+        bench.message(0, 1);
+        bench.text(&format!(r#"{{"op":"gap","channel":"news","count":{announced},"reason":"slow_consumer"}}"#));
+        bench.turn(|client, turn| client.leave(turn));
+        bench.turn(|client, turn| client.ended(true, turn));
+        bench.recorder.published(vec![10], &[]);
+        let counts = bench.recorder.finish().counts;
+        assert_eq!((counts.expected, counts.gaps, counts.lost, counts.gaps_unfounded), (2, 0, 0, unfounded));
+    }
+}
+
+#[test]
 fn who_is_closed_by_the_server_has_lost_what_came_after() {
     let mut bench = subscriber();
     bench.message(0, 0);
