@@ -133,7 +133,8 @@ pub struct ClientSide {
     pub cpu_steady_ns: u64,
     /// Of these, the workers', which receive.
     pub receive_cpu_steady_ns: u64,
-    /// Messages and periodic pushes that arrived in the same time: what processor time of either side is divided by.
+    /// Messages and periodic pushes that were delivered in the same time, each once: what processor time of either side is
+    /// divided by.
     #[serde(default)]
     pub deliveries_steady: u64,
     /// The busiest thread's share of a processor in its busiest second, 0 to 1.
@@ -209,7 +210,7 @@ pub struct Tick {
     pub failed: u64,
     /// Messages published, or sent by clients.
     pub published: u64,
-    /// Messages that arrived.
+    /// Messages that were delivered: what came again, or is in doubt, is not counted.
     pub delivered: u64,
     /// Bytes that arrived.
     pub bytes: u64,

@@ -148,6 +148,12 @@ impl Counts {
         self.ready.saturating_sub(self.closed_by_server + self.closed_by_plan)
     }
 
+    /// Messages that arrived and that their sessions had to get and did not have: what processor time and rates are counted by.
+    #[must_use]
+    pub const fn delivered(&self) -> u64 {
+        self.messages.saturating_sub(self.duplicates + self.in_doubt)
+    }
+
     /// Adds every field.
     pub const fn add(&mut self, other: &Self) {
         self.started += other.started;
@@ -214,7 +220,7 @@ pub struct Tally {
     pub failures: Vec<Failures>,
     /// Processor time of this thread from the beginning of the steady phase until [`Order::Finish`], nanoseconds.
     pub cpu_steady_ns: u64,
-    /// Messages and periodic pushes that arrived in the same time.
+    /// Messages and periodic pushes that were delivered in the same time: those that came again, or are in doubt, are none.
     pub deliveries_steady: u64,
     /// Sessions that got ready before the steady phase.
     pub opened: Opened,
@@ -258,6 +264,12 @@ pub const FAILURE_KINDS_MAX: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_comes_twice_or_is_in_doubt_is_not_delivered() {
+        let counts = Counts { messages: 10, duplicates: 3, in_doubt: 2, ..Counts::default() };
+        assert_eq!(counts.delivered(), 5);
+    }
 
     #[test]
     fn adding_counts_adds_every_field() {

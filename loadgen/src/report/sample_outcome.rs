@@ -48,7 +48,7 @@ pub fn busy() -> Outcome {
         client: ClientSide {
             cpu_steady_ns: 9_600_000_000,
             receive_cpu_steady_ns: 7_900_000_000,
-            deliveries_steady: counts().messages,
+            deliveries_steady: counts().delivered(),
             busiest_share: 0.41,
             slip: hist(3_000, 40_000.0, 13),
             bytes_per_connection: Some(612.0),

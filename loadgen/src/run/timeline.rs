@@ -42,7 +42,7 @@ impl Timeline {
             connected: counts.ready.saturating_sub(before.ready),
             failed: bad(&counts).saturating_sub(bad(&before)),
             published: published.saturating_sub(published_before),
-            delivered: counts.messages.saturating_sub(before.messages),
+            delivered: counts.delivered().saturating_sub(before.delivered()),
             bytes: counts.bytes_read.saturating_sub(before.bytes_read),
             p50_ns: latency.at(0.5),
             p99_ns: latency.at(0.99),
@@ -68,5 +68,20 @@ impl Timeline {
     #[must_use]
     pub fn into_ticks(self) -> Vec<Tick> {
         self.ticks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_sends_everything_twice_delivers_it_once() {
+        let mut timeline = Timeline::new(clock::now_ns());
+        let mut add = |messages, duplicates, in_doubt| {
+            let counts = Counts { messages, duplicates, in_doubt, ..Counts::default() };
+            timeline.add(Phase::Steady, counts, 0, &Hist::default(), Second::default()).delivered
+        };
+        assert_eq!((add(10, 0, 0), add(30, 10, 0), add(33, 10, 3)), (10, 10, 0));
     }
 }

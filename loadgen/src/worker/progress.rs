@@ -21,13 +21,13 @@ pub struct Pulse {
 pub struct Work {
     /// Processor time, nanoseconds.
     pub cpu_ns: u64,
-    /// Messages and periodic pushes that arrived.
+    /// Messages and periodic pushes that were delivered.
     pub deliveries: u64,
 }
 
 impl Work {
     fn so_far(counts: &Counts) -> Self {
-        Self { cpu_ns: thread_cpu_ns(), deliveries: counts.messages + counts.ticks }
+        Self { cpu_ns: thread_cpu_ns(), deliveries: counts.delivered() + counts.ticks }
     }
 }
 
@@ -104,5 +104,7 @@ mod tests {
         pulse.settle(&arrived(11, 5));
         assert!(pulse.steady().cpu_ns >= 1_000_000);
         assert_eq!(pulse.steady().deliveries, 13, "those before are not of it");
+        pulse.settle(&Counts { duplicates: 4, in_doubt: 1, ..arrived(16, 5) });
+        assert_eq!(pulse.steady().deliveries, 13, "what comes twice is delivered once");
     }
 }

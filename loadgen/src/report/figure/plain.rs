@@ -124,8 +124,8 @@ fn published_per_s(outcome: &Outcome) -> Result<f64, &'static str> {
 }
 
 fn delivered_per_s(outcome: &Outcome) -> Result<f64, &'static str> {
-    if outcome.counts.messages == 0 {
-        return Err("no message arrived");
+    if outcome.counts.delivered() == 0 {
+        return Err("no message was delivered");
     }
     steady_per_s(outcome, |tick| tick.delivered)
 }
