@@ -101,7 +101,7 @@ impl Client {
             }
         }
         turn.recorder.arrived(stamp.intended_ns, stamp.slip_us, turn.now_ns);
-        turn.recorder.delivered += u64::from(stamp.stream < FOREIGN_STREAM);
+        turn.recorder.delivered(stamp.stream);
         if turn.recorder.is_watched(stamp.seq) && turn.plan.receivers(stamp.stream) > 1 {
             turn.recorder.watched(stamp.stream, stamp.seq, turn.now_ns);
         }

@@ -219,6 +219,15 @@ impl Plan {
         publishers.map(|(publisher, streams)| schedule(publisher, streams.clone(), from_ns)).collect()
     }
 
+    /// Streams of the publisher that waits for delivery; without one, those of all publishers.
+    #[must_use]
+    pub fn awaited_streams(&self) -> Range<u32> {
+        let publishers = self.scenario.publishers.iter().zip(&self.publishers);
+        let mut awaited =
+            publishers.filter(|(publisher, _)| publisher.pace == Pace::Delivered).map(|(_, streams)| streams.clone());
+        awaited.next_back().unwrap_or(0..self.streams.len() as u32)
+    }
+
     /// The publisher that publishes to a stream.
     #[must_use]
     pub fn publisher_of(&self, stream: u32) -> usize {

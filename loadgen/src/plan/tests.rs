@@ -143,3 +143,10 @@ fn an_address_that_nobody_can_reach_is_refused_with_its_key() {
     let error = plan("group = []\ntarget = { api = \"ws://h\" }").unwrap_err();
     assert!(error.starts_with("target.api: `ws://` is not for this"), "{error}");
 }
+
+#[test]
+fn deliveries_are_counted_for_the_publisher_that_waits_for_them() {
+    assert_eq!(plan(TWO_GROUPS).unwrap().awaited_streams(), 2..4);
+    let paced = TWO_GROUPS.replace("pace = \"delivered\"", "rate_per_s = 1.0");
+    assert_eq!(plan(&paced).unwrap().awaited_streams(), 0..8, "nobody waits");
+}

@@ -22,6 +22,10 @@ pub struct Desk {
     pub receivers: Vec<u64>,
     /// The number of its first stream.
     pub first_stream: u32,
+    /// The stream of the burst that was given out last.
+    pub last_stream: u32,
+    /// It publishes when all is delivered: only then somebody waits for what is owed.
+    pub waits: bool,
     /// To read into.
     pub buffer: Vec<u8>,
     /// The time, monotonic nanoseconds: read once for a turn.
@@ -35,13 +39,28 @@ impl Desk {
     pub fn publish(&mut self, stream: u32, messages: u32) {
         let at = self.place(stream);
         self.ledger.counts[at] += u64::from(messages);
-        self.live.publish(u64::from(messages), self.receivers[at]);
+        self.last_stream = stream;
+        self.live.publish(u64::from(messages));
+        if self.waits {
+            self.live.owe(u64::from(messages) * self.receivers[at]);
+        }
     }
 
     /// A message was not taken, or not sent: nobody owes its deliveries.
     pub fn refuse(&mut self, stream: u32, seq: u64, kind: &str, example: &str) {
         self.ledger.refuse(stream, seq, kind, example);
-        self.live.excuse(self.receivers[self.place(stream)]);
+        self.excuse_refused();
+    }
+
+    /// Nobody owes the deliveries of what was refused since the last call. A refusal that does not say of what is of the burst
+    /// that is waited for: there is no other.
+    pub fn excuse_refused(&mut self) {
+        for stream in self.ledger.take_news() {
+            let receivers = self.receivers[self.place(stream.unwrap_or(self.last_stream))];
+            if self.waits {
+                self.live.excuse(receivers);
+            }
+        }
     }
 
     /// So many of a stream's receivers got nothing of a whole burst: they are gone, and not waited for again. One that comes

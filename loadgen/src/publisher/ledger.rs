@@ -28,6 +28,8 @@ pub struct Ledger {
     ///
     /// Invariant: has exactly what `refused` has.
     listed: HashSet<(u32, u64)>,
+    /// Refusals since the last look: their streams, where the number is known.
+    news: Vec<Option<u32>>,
     /// All of them, and refusals whose number is not known.
     pub refused_count: u64,
     /// Their kinds.
@@ -60,13 +62,30 @@ impl Ledger {
         } else {
             self.fail(UNLISTED, "their receivers count them as lost");
         }
-        self.refuse_unnumbered(kind, example);
+        self.count_refused(Some(stream), kind, example);
     }
 
     /// The server refused a message and did not say which.
     pub fn refuse_unnumbered(&mut self, kind: &str, example: &str) {
+        self.count_refused(None, kind, example);
+    }
+
+    fn count_refused(&mut self, stream: Option<u32>, kind: &str, example: &str) {
         self.refused_count += 1;
+        self.news.push(stream);
         self.fail(kind, example);
+    }
+
+    /// Refusals since the last call: the stream of each, where it is known.
+    pub fn take_news(&mut self) -> Vec<Option<u32>> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Whether this publisher, whose streams begin there, gave out such a message.
+    #[must_use]
+    pub fn gave_out(&self, first_stream: u32, stream: u32, seq: u64) -> bool {
+        let at = stream.checked_sub(first_stream);
+        at.and_then(|at| self.counts.get(at as usize)).is_some_and(|count| seq < *count)
     }
 
     /// Something failed, whether or not a message suffered.
@@ -130,6 +149,16 @@ mod tests {
         }
         assert_eq!((ledger.refused.as_slice(), ledger.refused_count), (&[(0, 5), (1, 5)][..], 2));
         assert_eq!(ledger.failures[0].count, 2);
+    }
+
+    #[test]
+    fn what_somebody_else_gave_out_is_none_of_its() {
+        let ledger = Ledger { counts: vec![3, 1], ..Ledger::default() };
+        let asked = [(4, 0), (5, 2), (5, 3), (6, 0), (7, 0), (u32::MAX, 0)];
+        assert_eq!(
+            asked.map(|(stream, seq)| ledger.gave_out(5, stream, seq)),
+            [false, true, false, true, false, false]
+        );
     }
 
     #[test]

@@ -14,9 +14,9 @@ pub struct Live {
     give_up_ns: AtomicU64,
     /// Messages given out by all publishers.
     published: AtomicU64,
-    /// Deliveries that all publications so far should cause, refused ones taken off.
+    /// Deliveries that the publications so far should cause of the publisher that waits for them, refused ones taken off.
     owed: AtomicU64,
-    /// Deliveries so far, by worker of this process.
+    /// Deliveries of its messages so far, by worker of this process.
     delivered: Vec<Arc<AtomicU64>>,
     /// One for each publisher.
     publishers: Vec<Seat>,
@@ -110,11 +110,15 @@ impl Live {
         self.publishers.len()
     }
 
-    pub(super) fn publish(&self, messages: u64, receivers: u64) {
+    pub(super) fn publish(&self, messages: u64) {
         self.published.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    /// The publisher that waits for delivery waits for so many more.
+    pub(super) fn owe(&self, deliveries: u64) {
         // What came after nobody waited for it any more is no credit for what is published now.
         self.owed.fetch_max(self.deliveries(), Ordering::Relaxed);
-        self.owed.fetch_add(messages * receivers, Ordering::Relaxed);
+        self.owed.fetch_add(deliveries, Ordering::Relaxed);
     }
 
     /// So many deliveries will not come.
@@ -142,7 +146,8 @@ mod tests {
     fn what_is_owed_is_what_was_published_less_what_was_refused_and_delivered() {
         let delivered = [Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0))];
         let live = Live::new(1, delivered.to_vec());
-        live.publish(3, 10);
+        live.publish(3);
+        live.owe(30);
         live.excuse(10);
         delivered[0].store(5, Ordering::Relaxed);
         delivered[1].store(6, Ordering::Relaxed);

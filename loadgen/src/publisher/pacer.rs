@@ -154,11 +154,11 @@ mod tests {
         let live = Live::new(1, vec![Arc::clone(&delivered)]);
         let mut pacer = Pacer::new(Pace::Delivered, schedule());
         assert_eq!(pacer.next(1_000, true, &live), burst(1_000, 5, 0));
-        live.publish(2, 10);
+        live.owe(20);
         assert_eq!(pacer.next(1_001, true, &live), Next::Soon);
         delivered.store(20, Ordering::Relaxed);
         assert_eq!(pacer.next(1_002, true, &live), burst(1_002, 6, 0));
-        live.publish(2, 10);
+        live.owe(20);
         assert_eq!(pacer.next(1_002 + PATIENCE_NS, true, &live), Next::Impatient(20));
         live.excuse(20);
         assert_eq!(pacer.next(1_003 + PATIENCE_NS, true, &live), burst(1_003 + PATIENCE_NS, 5, 2));

@@ -75,6 +75,8 @@ impl Thread {
             ledger: Ledger::new(streams.len()),
             receivers: streams.clone().map(|stream| u64::from(plan.receivers(stream))).collect(),
             first_stream: streams.start,
+            last_stream: streams.start,
+            waits: plan.scenario.publishers[number].pace == Pace::Delivered,
             buffer: vec![0; BUFFER_BYTES],
             now_ns: clock::now_ns(),
             connect_timeout_ns: plan.scenario.phases.connect_timeout_ms * 1_000_000,

@@ -14,6 +14,8 @@ use crate::stamp::{self, Stamp};
 /// One connection.
 #[derive(Debug)]
 pub struct WebSocket {
+    /// The publisher's number in the plan.
+    number: usize,
     /// Its name at the server.
     user: String,
     phase: Phase,
@@ -43,7 +45,7 @@ impl WebSocket {
     pub fn new(number: usize, connection: u32) -> Self {
         let user = format!("publisher-{number}-{connection}");
         let nonce = (number as u64) << 32 | u64::from(connection);
-        Self { user, phase: Phase::Handshake, nonce, begun: Vec::new() }
+        Self { number, user, phase: Phase::Handshake, nonce, begun: Vec::new() }
     }
 
     /// The connection is open: the handshake is appended to `out`.
@@ -143,7 +145,7 @@ impl WebSocket {
             return Ok(());
         }
         if plan.words.error.as_ref().is_some_and(|error| error.find(text).is_some()) {
-            return self.refused(text, ledger, plan);
+            return self.refused(text, plan, ledger);
         }
         if let Phase::Opening { step, asked } = self.phase
             && let Some(words) = plan.words.open.get(step)
@@ -156,15 +158,18 @@ impl WebSocket {
         Ok(())
     }
 
-    /// A refusal names its message where it repeats the payload; else nobody knows which one it was.
-    fn refused(&self, text: &[u8], ledger: &mut Ledger, plan: &Plan) -> Result<(), String> {
+    /// A refusal names its message where it repeats the payload; else nobody knows which one it was. A message that this
+    /// publisher did not give out is none of its.
+    fn refused(&self, text: &[u8], plan: &Plan, ledger: &mut Ledger) -> Result<(), String> {
         let words: String = String::from_utf8_lossy(text).chars().take(WORDS_MAX).collect();
         if !matches!(self.phase, Phase::Ready | Phase::Leaving) {
             return Err(format!("refused before it was ready: {words}"));
         }
-        match stamp::find(text).and_then(|at| Stamp::read(&text[at..])) {
-            Some(stamp) if stamp.run == plan.run => ledger.refuse(stamp.stream, stamp.seq, REFUSED, &words),
-            _ => ledger.refuse_unnumbered(REFUSED, &words),
+        let first_stream = plan.publishers[self.number].start;
+        let stamp = stamp::find(text).and_then(|at| Stamp::read(&text[at..]));
+        match stamp.filter(|stamp| stamp.run == plan.run && ledger.gave_out(first_stream, stamp.stream, stamp.seq)) {
+            Some(stamp) => ledger.refuse(stamp.stream, stamp.seq, REFUSED, &words),
+            None => ledger.refuse_unnumbered(REFUSED, &words),
         }
         Ok(())
     }

@@ -92,18 +92,22 @@ impl Wire {
     /// The first bytes of the desk's buffer came in; answers to them are appended to `out`.
     pub fn receive(&mut self, len: usize, out: &mut Vec<u8>, desk: &mut Desk) -> Verdict {
         let bytes = &desk.buffer[..len];
-        match self {
+        let verdict = match self {
             Self::Http(http) => http.receive(bytes, desk.now_ns, &mut desk.ledger),
             Self::WebSocket(wire) => wire.receive(bytes, out, &desk.plan, &mut desk.ledger),
-        }
+        };
+        desk.excuse_refused();
+        verdict
     }
 
     /// The server closed the connection.
     pub fn closed(&mut self, desk: &mut Desk) -> Verdict {
-        match self {
+        let verdict = match self {
             Self::Http(http) => http.closed(desk.now_ns, &mut desk.ledger),
             Self::WebSocket(_) => Verdict::Broken(String::from("closed by the server")),
-        }
+        };
+        desk.excuse_refused();
+        verdict
     }
 
     /// What is not answered, oldest first; forgotten here.

@@ -4,6 +4,7 @@
 //! that failed before there was a client to open, and bytes read, written and waiting, which it counts at the socket.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::account::{Account, UNKNOWN};
@@ -27,8 +28,10 @@ use latencies::Latencies;
 pub struct Recorder {
     /// What is reported at the end.
     pub(crate) tally: Tally,
-    /// Messages of publishers that sessions did not have: what those wait for that publish when all is delivered.
+    /// Messages that sessions did not have of the publisher that waits for them, or of all where none does.
     pub(crate) delivered: u64,
+    /// The streams of those.
+    awaited: Range<u32>,
     /// Where the stamp was in the last frame: the next frame most often has it there, too.
     pub(crate) mark_at: usize,
     /// What reads stamps.
@@ -90,6 +93,7 @@ impl Recorder {
         Self {
             tally: Tally::default(),
             delivered: 0,
+            awaited: plan.awaited_streams(),
             mark_at: 0,
             stamps: stamp::Reader::default(),
             scratch: Vec::new(),
@@ -180,6 +184,14 @@ impl Recorder {
 
 /// For the clients.
 impl Recorder {
+    /// A message of this stream was delivered to a session that did not have it.
+    #[inline]
+    pub(crate) fn delivered(&mut self, stream: u32) {
+        // One comparison: what is below the first wraps to far beyond the last.
+        let Range { start, end } = self.awaited;
+        self.delivered += u64::from(stream.wrapping_sub(start) < end - start);
+    }
+
     /// A message arrived that its session did not have, so long after it was due.
     #[inline]
     pub(crate) fn arrived(&mut self, intended_ns: u64, slip_us: u32, now_ns: u64) {
@@ -297,5 +309,13 @@ mod tests {
         let mut recorder = Recorder::new(&Plan::new(toml::from_str("name = \"test\"\ngroup = []").unwrap()).unwrap());
         let masks: std::collections::HashSet<u64> = (0..1_000).map(|_| recorder.random()).collect();
         assert_eq!(masks.len(), 1_000);
+    }
+
+    #[test]
+    fn only_what_somebody_waits_for_is_told() {
+        let mut recorder = Recorder::new(&Plan::new(toml::from_str("name = \"test\"\ngroup = []").unwrap()).unwrap());
+        recorder.awaited = 2..4;
+        [0, 1, 2, 3, 4, CLIENT_STREAM | 2, FOREIGN_STREAM].into_iter().for_each(|stream| recorder.delivered(stream));
+        assert_eq!(recorder.delivered, 2);
     }
 }

@@ -11,6 +11,7 @@ use crate::scenario::{Activity, Pace, Publisher, Scenario, To, Via};
 pub(super) fn check(scenario: &Scenario, findings: &mut Findings<'_>) {
     clients(scenario, findings);
     rivals(&scenario.publishers, findings);
+    waiting(&scenario.publishers, findings);
     for (at, publisher) in scenario.publishers.iter().enumerate() {
         audience(&format!("publisher[{at}]"), publisher, scenario, findings);
         pace(&format!("publisher[{at}]"), publisher, scenario, findings);
@@ -57,6 +58,17 @@ fn rivals(publishers: &[Publisher], findings: &mut Findings<'_>) {
             findings.add(format!("publisher[{at}].to"), why);
             break;
         }
+    }
+}
+
+/// Deliveries are told to the publisher that waits for them: of two, neither would know which are its own.
+fn waiting(publishers: &[Publisher], findings: &mut Findings<'_>) {
+    let waiting = publishers.iter().enumerate().filter(|(_, publisher)| publisher.pace == Pace::Delivered);
+    for (at, _) in waiting.skip(1) {
+        findings.add(
+            format!("publisher[{at}].pace"),
+            String::from("another publisher waits for delivery: one of a run can"),
+        );
     }
 }
 
@@ -160,4 +172,26 @@ fn unsayable(dialect: &Dialect, to: &To, over: &str) -> String {
         To::All => "everybody",
     };
     format!("dialect `{}` has no words for publishing to {to} over {over}{}", dialect.name, dialect.why_not())
+}
+
+#[cfg(test)]
+mod tests {
+
+    #[test]
+    fn of_several_publishers_one_may_wait_for_delivery() {
+        let publisher = |pace: &str, channel: &str| {
+            format!("[[publisher]]\nto = {{ channels = [\"{channel}\"] }}\n{pace}\npayload_bytes = 64\n")
+        };
+        let found = |paces: [&str; 3]| {
+            let mut text = String::from("name = \"a\"\n[target]\napi = \"http://127.0.0.1:1\"\n");
+            text += "[[group]]\nclients = 1\nchannels = [\"a\", \"b\", \"c\"]\n";
+            paces.iter().zip(["a", "b", "c"]).for_each(|(pace, channel)| text += &publisher(pace, channel));
+            super::super::check(&toml::from_str(&text).unwrap())
+        };
+        let (waits, paced, taken) = ("pace = \"delivered\"", "rate_per_s = 1", "pace = \"taken\"");
+        assert_eq!(found([paced, waits, taken]), []);
+        let [finding] = &found([waits, paced, waits])[..] else { panic!("one of them is too many") };
+        assert_eq!(finding.key, "publisher[2].pace");
+        assert!(finding.why.contains("one of a run can"), "{}", finding.why);
+    }
 }
