@@ -117,6 +117,9 @@ pub struct Counts {
     pub foreign: u64,
     /// Sent by clients: echo and peer.
     pub sent: u64,
+    /// Due at clients and never sent: the server had not answered those before.
+    #[serde(default)]
+    pub unsent: u64,
     /// Periodic pushes that arrived.
     pub ticks: u64,
     /// Periodic pushes that came before they were due.
@@ -174,6 +177,7 @@ impl Counts {
         self.damaged += other.damaged;
         self.foreign += other.foreign;
         self.sent += other.sent;
+        self.unsent += other.unsent;
         self.ticks += other.ticks;
         self.ticks_early += other.ticks_early;
         self.bytes_read += other.bytes_read;

@@ -156,6 +156,14 @@ impl Recorder {
         self.tally.slip_opening.record(ns);
     }
 
+    /// A client's message that was due so long ago will not be sent: the server did not answer those before. Its latency is
+    /// longer than that; who left it out would show a server that stops as a fast one.
+    pub fn unsent(&mut self, ns: u64) {
+        self.tally.counts.unsent += 1;
+        self.tally.latency.record(ns);
+        self.failure("message never sent", "the server had not answered those before it");
+    }
+
     /// Latencies since the last call, from when messages were due.
     pub fn drain_latency(&mut self) -> Hist {
         self.latencies.drain(&mut self.tally.latency, &mut self.tally.latency_uncorrected)

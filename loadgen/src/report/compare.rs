@@ -64,7 +64,7 @@ pub enum Verdict {
 }
 
 /// Figures that are compared, in this order, those that a side measured.
-const FIGURES: [&str; 36] = [
+const FIGURES: [&str; 37] = [
     "p50",
     "p90",
     "p99",
@@ -101,6 +101,7 @@ const FIGURES: [&str; 36] = [
     "reordered",
     "damaged",
     "foreign",
+    "unsent",
 ];
 
 /// Reads the results of both sides and compares them, as text for the terminal.

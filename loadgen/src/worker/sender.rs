@@ -53,13 +53,27 @@ impl Sending {
 
     /// A client's turn has come: sends, unless the client waits for answers, or is not there.
     pub fn on_due(self, due: Due, fleet: &mut Fleet) {
+        // Who has to wait with an earlier one has to wait with this one, too.
+        if fleet.seats[due.seat].round != due.round {
+            return;
+        }
         if fleet.seats[due.seat].stage != Stage::Ready {
             // Who is not connected sends nothing; when it comes it begins with what is due then.
-            fleet.seats[due.seat].round = due.round + 1;
-        } else if fleet.seats[due.seat].round == due.round && self.may_send(due.seat, fleet) {
+            fleet.seats[due.seat].round += 1;
+        } else if self.may_send(due.seat, fleet) {
             fleet.seats[due.seat].round += 1;
             fleet.send(due.seat, due.at_ns);
         }
+    }
+
+    /// A client's session is over, or all are: what was due and waited for answers will not be sent.
+    pub fn give_up(at: usize, fleet: &mut Fleet, agenda: &Agenda, now_ns: u64) {
+        let Some(pacer) = agenda.pacer(usize::from(fleet.seats[at].squad), Job::Send) else { return };
+        let end = pacer.round_of(at);
+        for round in fleet.seats[at].round..end {
+            fleet.recorder.unsent(now_ns.saturating_sub(pacer.due_ns(at, round)));
+        }
+        fleet.seats[at].round = end;
     }
 
     /// Something arrived, or the client got ready: sends what was waiting. `now_ns` is within the steady phase, or none.

@@ -97,6 +97,44 @@ fn messages_that_had_to_wait_keep_their_due_times() {
     assert!(corrected >= uncorrected + 20, "{uncorrected} of {corrected} without correction");
 }
 
+/// With one message under way at a time, all that is due after a server stopped answering is never sent: it is counted, with
+/// the time it waited.
+#[test]
+fn what_is_due_and_never_sent_is_in_the_latency() {
+    let peer = Peer::of_sockets(|mut socket, _| see_off(&mut socket));
+    let rig = Rig::start(plain(peer.address, &echo_group(2, 100.0, 1, 64)));
+    rig.connect(2);
+    let from_ns = rig.steady(500);
+    rig.until("the phase is over", |_| now_ns() > from_ns + 500 * MS);
+    rig.published(&[]);
+    // A report after that: everything that was due had its turn.
+    rig.until("it is known", |progress| progress.counts.sent == 2 && !progress.settled);
+    let tally = rig.finish();
+    assert_eq!((tally.counts.sent, tally.counts.unsent, tally.counts.lost), (2, 98, 2));
+    assert_eq!((tally.latency.0.len(), tally.latency_uncorrected.0.len()), (98, 0));
+    assert!(tally.latency.at(1.0) > 400 * MS, "the first of them waited longest: {}", tally.latency.at(1.0));
+    assert_eq!(failure(&tally, "message never sent").0, 98);
+}
+
+#[test]
+fn what_a_closed_session_did_not_send_is_counted_once() {
+    let (go, told) = crossbeam_channel::unbounded::<()>();
+    let peer = Peer::of_sockets(move |mut socket, _| {
+        let _ = told.recv();
+        let _ = socket.close(None);
+        see_off(&mut socket);
+    });
+    let rig = Rig::start(plain(peer.address, &echo_group(1, 100.0, 1, 64)));
+    rig.connect(1);
+    let from_ns = rig.steady(60_000);
+    rig.until("some are due", |_| now_ns() > from_ns + 100 * MS);
+    go.send(()).unwrap();
+    let closed = rig.until("it is closed", |progress| progress.counts.closed_by_server == 1).counts.unsent;
+    rig.published(&[]);
+    let counts = rig.finish().counts;
+    assert!(counts.sent == 1 && counts.unsent >= 9 && counts.unsent == closed, "{counts:?}");
+}
+
 #[test]
 fn what_the_server_does_not_read_waits_and_arrives_when_it_does() {
     let (go, told) = crossbeam_channel::unbounded::<()>();

@@ -35,7 +35,7 @@ impl Plain {
 }
 
 /// All of them, in the order of reports.
-pub static PLAIN: [Plain; 25] = [
+pub static PLAIN: [Plain; 26] = [
     count("started", Better::Neither, |outcome| Ok(outcome.counts.started)),
     count("ready", Better::More, |outcome| connections(outcome, |counts| counts.ready)),
     count("failed", Better::Less, |outcome| connections(outcome, |counts| counts.failed)),
@@ -52,6 +52,7 @@ pub static PLAIN: [Plain; 25] = [
     count("in_doubt", Better::Less, |outcome| messages(outcome, |counts| counts.in_doubt)),
     count("damaged", Better::Less, |outcome| messages(outcome, |counts| counts.damaged)),
     count("foreign", Better::Less, |outcome| messages(outcome, |counts| counts.foreign)),
+    count("unsent", Better::Less, |outcome| messages(outcome, |counts| counts.unsent)),
     real("balance", Dimension::Verdict, Better::More, balance),
     rate("published_per_s", published_per_s),
     rate("delivered_per_s", delivered_per_s),

@@ -47,6 +47,7 @@ pub fn messages(outcome: &Outcome) -> Option<Section> {
     section.fault("reordered", counts.reordered, "arrived after a later one");
     section.fault("damaged", counts.damaged, "not what was sent");
     section.fault("foreign", counts.foreign, "of another run: two share a channel, or the server kept them");
+    section.fault("never sent", counts.unsent, "due, and the server had not answered those before");
     if counts.in_doubt > 0 {
         let words = String::from("of sessions that were coming or going when they were sent");
         section.rows.push(Row::new("in doubt", [units::count(counts.in_doubt), words]));

@@ -38,7 +38,10 @@ impl Run {
             Job::Stall => reader::stall(&reader, position, due.seat, fleet),
             Job::ReadOn => fleet.read_on(due.seat),
             Job::Sip => reader::sip(&reader, due.seat, fleet),
-            Job::Churn => fleet.renew(due.seat, due.at_ns, now_ns),
+            Job::Churn => {
+                Sending::give_up(due.seat, fleet, &self.agenda, now_ns);
+                fleet.renew(due.seat, due.at_ns, now_ns);
+            }
             Job::Leave => fleet.leave(due.seat, now_ns),
         }
     }
@@ -58,6 +61,9 @@ impl Run {
         std::mem::swap(&mut self.changes, &mut self.fleet.changes);
         let mut changes = std::mem::take(&mut self.changes);
         for change in changes.drain(..) {
+            if let Change::Ended(at) = change {
+                Sending::give_up(at, &mut self.fleet, &self.agenda, now_ns);
+            }
             match change {
                 Change::Answered(at) => {
                     let sending = Sending::of(&self.group(at).0.activity);

@@ -74,6 +74,9 @@ impl Run {
         let now_ns = now_ns();
         self.end_steady(now_ns);
         self.pulse.settle(self.fleet.recorder.counts());
+        for at in 0..self.fleet.seats.len() {
+            Sending::give_up(at, &mut self.fleet, &self.agenda, now_ns);
+        }
         self.agenda.clear();
         self.opening.clear();
         self.is_finishing = true;
