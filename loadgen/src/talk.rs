@@ -110,6 +110,9 @@ pub struct Counts {
     pub reordered: u64,
     /// Arrived at a session that need not have got them: sent while it was coming or going.
     pub in_doubt: u64,
+    /// Arrived before they were sent, by the clock of their sender: their latency is not known.
+    #[serde(default)]
+    pub from_ahead: u64,
     /// Whose stamp or length was not what was sent.
     pub damaged: u64,
     /// Stamped by another run, which shared a channel with this one or left messages with the server; in no other count.
@@ -174,6 +177,7 @@ impl Counts {
         self.duplicates += other.duplicates;
         self.reordered += other.reordered;
         self.in_doubt += other.in_doubt;
+        self.from_ahead += other.from_ahead;
         self.damaged += other.damaged;
         self.foreign += other.foreign;
         self.sent += other.sent;

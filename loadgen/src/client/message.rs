@@ -182,8 +182,10 @@ impl Client {
             Verdict::Duplicate => counts.duplicates += 1,
             Verdict::InDoubt | Verdict::Beyond => counts.in_doubt += 1,
         }
-        if !matches!(verdict, Verdict::Duplicate | Verdict::InDoubt | Verdict::Beyond) {
-            turn.recorder.arrived(time_ns, 0, now_ns);
+        match time_ns.checked_sub(now_ns) {
+            _ if matches!(verdict, Verdict::Duplicate | Verdict::InDoubt | Verdict::Beyond) => {}
+            None | Some(0) => turn.recorder.arrived(time_ns, 0, now_ns),
+            Some(ahead_ns) => turn.recorder.came_before_it_was_sent(ahead_ns),
         }
     }
 }

@@ -206,6 +206,13 @@ impl Recorder {
         self.latencies.record(now_ns.saturating_sub(intended_ns), slip_us);
     }
 
+    /// A message arrived so long before its sender sent it: that clock is ahead of this one, and no latency is as good as none.
+    #[cold]
+    pub(crate) fn came_before_it_was_sent(&mut self, ns: u64) {
+        self.tally.counts.from_ahead += 1;
+        self.failure("a sender's clock is ahead", &format!("a message came {} us before it was sent", ns / 1_000));
+    }
+
     /// Whether a message of this run can have been due then and come now: clocks of a machine's processes agree.
     #[inline]
     pub(crate) const fn is_possible(&self, intended_ns: u64, now_ns: u64) -> bool {

@@ -143,5 +143,11 @@ pub fn warnings(outcome: &Outcome) -> Vec<(&'static str, Vec<String>)> {
         let heading = "The accounts do not balance: something here was counted wrong";
         warnings.push((heading, lines(&outcome.balance.disagreements)));
     }
+    let from_ahead = outcome.counts.from_ahead;
+    if from_ahead > 0 {
+        let heading = "A sender's clock is ahead of this machine's: latencies are too short";
+        let words = "messages arrived before they were sent, by their own time, and are in no latency: let both sides keep the same time";
+        warnings.push((heading, vec![format!("{} {words}", units::count(from_ahead))]));
+    }
     warnings
 }

@@ -136,6 +136,16 @@ mod tests {
     }
 
     #[test]
+    fn a_senders_clock_that_is_ahead_is_said_before_its_latencies() {
+        let mut outcome = sample_outcome::busy();
+        outcome.counts.from_ahead = 1_200;
+        let text = render(&outcome);
+        let at = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words} in {text}"));
+        assert!(at("!! A sender's clock is ahead") < at("!!   1 200 messages arrived before they were sent"));
+        assert!(at("!!   1 200 messages") < at("Times"));
+    }
+
+    #[test]
     fn a_run_that_did_nothing_has_no_empty_parts() {
         let text = render(&sample_outcome::empty());
         for title in ["Connections", "Messages", "Times", "Publishing", "Server", "This tool", "Failures", "Metrics"] {

@@ -150,3 +150,21 @@ fn messages_of_others_count_by_their_senders_time_and_number() {
     let latency = bench.recorder.finish().latency;
     assert_eq!((latency.0.len(), latency.at(0.5) / 10_000_000), (3, 4));
 }
+
+#[test]
+fn messages_of_a_sender_whose_clock_is_ahead_have_no_latency_and_are_counted() {
+    let mut bench =
+        Bench::of("[dialect]\nmessage = { stamp = '\"t\":{time_ms},\"n\":{seq}' }\n[[group]]\nclients = 1", 0);
+    bench.shake_hands();
+    bench.now_ns = 40_000_000;
+    let now_ms = bench.recorder.wall_ns(bench.now_ns) / 1_000_000;
+    // In time, 50 ms ahead, the same once more, and in time.
+    for (seq, sent_ms) in [(0, now_ms - 20), (1, now_ms + 51), (1, now_ms + 51), (2, now_ms - 20)] {
+        bench.text(&format!("{{\"t\":{sent_ms},\"n\":{seq}}}"));
+    }
+    let counts = bench.settle(&[], &[]);
+    assert_eq!((counts.received, counts.lost, counts.duplicates, counts.from_ahead), (3, 0, 1, 1));
+    let tally = bench.recorder.finish();
+    assert_eq!((tally.latency.0.len(), tally.latency.at(0.0) / 10_000_000), (2, 2));
+    assert_eq!((tally.failures[0].kind.as_str(), tally.failures[0].count), ("a sender's clock is ahead", 1));
+}
