@@ -146,6 +146,9 @@ pub struct ClientSide {
     pub bytes_per_connection: Option<f64>,
     /// Why the numbers measure the tool and not the server; empty when they do not.
     pub bottleneck: Vec<String>,
+    /// What else to know when reading them: a tool that was busy where nothing was due at a time; empty when nothing was noticed.
+    #[serde(default)]
+    pub remarks: Vec<String>,
 }
 
 /// The server's side.

@@ -137,12 +137,13 @@ mod tests {
         outcome.balance.messages = false;
         outcome.balance.disagreements = vec![injection.to_owned()];
         outcome.client.bottleneck = vec![injection.to_owned()];
+        outcome.client.remarks = vec![injection.to_owned()];
         outcome.metrics =
             Some(crate::outcome::Metrics { after: [(injection.to_owned(), 1.0)].into(), ..Default::default() });
         let page = page(&outcome);
         assert_eq!(page.matches("<script").count(), 1, "its own");
         assert_eq!(page.matches("<img").count(), 0);
-        assert!(page.matches("&lt;script&gt;").count() >= 8);
+        assert!(page.matches("&lt;script&gt;").count() >= 9);
     }
 
     #[test]
@@ -173,6 +174,15 @@ mod tests {
     fn a_bottleneck_stands_before_the_numbers() {
         let mut outcome = sample_outcome::busy();
         outcome.client.bottleneck = vec!["worker 0 was busy".to_owned()];
+        let page = page(&outcome);
+        let at = |words: &str| page.find(words).unwrap_or_else(|| panic!("{words}"));
+        assert!(at("worker 0 was busy") < at("class=\"tiles\""));
+    }
+
+    #[test]
+    fn remarks_stand_before_the_numbers() {
+        let mut outcome = sample_outcome::busy();
+        outcome.client.remarks = vec!["worker 0 was busy".to_owned()];
         let page = page(&outcome);
         let at = |words: &str| page.find(words).unwrap_or_else(|| panic!("{words}"));
         assert!(at("worker 0 was busy") < at("class=\"tiles\""));

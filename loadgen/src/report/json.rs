@@ -123,6 +123,20 @@ mod tests {
     }
 
     #[test]
+    fn remarks_are_a_list_even_where_there_are_none() {
+        let mut outcome = sample_outcome::busy();
+        let remarks = |outcome: &Outcome| {
+            let any: Value = serde_json::from_str(&text(outcome)).expect("JSON");
+            any["client"]["remarks"].clone()
+        };
+        assert_eq!(remarks(&outcome), serde_json::json!([]));
+        outcome.client.remarks = vec!["busy".to_owned()];
+        assert_eq!(remarks(&outcome), serde_json::json!(["busy"]));
+        let before = text(&outcome).replace("\"remarks\"", "\"unknown\"");
+        assert_eq!(parse(&before).expect("a result from before there were any").client.remarks, Vec::<String>::new());
+    }
+
+    #[test]
     fn secrets_stay_out_of_the_file() {
         let mut outcome = sample_outcome::busy();
         outcome.scenario.target.headers.insert("Authorization".to_owned(), "Bearer hush".to_owned());

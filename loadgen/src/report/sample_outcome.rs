@@ -53,6 +53,7 @@ pub fn busy() -> Outcome {
             slip: hist(3_000, 40_000.0, 13),
             bytes_per_connection: Some(612.0),
             bottleneck: Vec::new(),
+            remarks: Vec::new(),
         },
         server: Some(server()),
         metrics: Some(Metrics {

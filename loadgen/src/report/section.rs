@@ -32,6 +32,9 @@ pub struct Row {
 /// Longest words from outside in a row: a line of a terminal, and a bit.
 pub const WORDS_MAX: usize = 160;
 
+/// Longest sentence before the numbers: the tool's own, with a way out at its end.
+const WARNING_MAX: usize = 320;
+
 impl Row {
     /// A quiet row.
     pub fn new<const CELLS: usize>(label: impl Into<String>, cells: [String; CELLS]) -> Self {
@@ -133,11 +136,14 @@ pub fn summary(outcome: &Outcome) -> Vec<String> {
 /// Why the numbers are not what they seem: to be read before them. Each a heading and its reasons.
 #[must_use]
 pub fn warnings(outcome: &Outcome) -> Vec<(&'static str, Vec<String>)> {
-    let lines = |words: &[String]| words.iter().map(|line| units::harmless(line, WORDS_MAX)).collect();
+    let lines = |words: &[String]| words.iter().map(|line| units::harmless(line, WARNING_MAX)).collect();
     let mut warnings = Vec::new();
     if !outcome.client.bottleneck.is_empty() {
         let heading = "The tool was the bottleneck: these numbers measure it, not the server";
         warnings.push((heading, lines(&outcome.client.bottleneck)));
+    }
+    if !outcome.client.remarks.is_empty() {
+        warnings.push(("To know when reading these numbers", lines(&outcome.client.remarks)));
     }
     if !(outcome.balance.messages && outcome.balance.bytes) {
         let heading = "The accounts do not balance: something here was counted wrong";

@@ -146,6 +146,17 @@ mod tests {
     }
 
     #[test]
+    fn remarks_stand_before_the_numbers_they_are_about() {
+        let mut outcome = sample_outcome::busy();
+        outcome.client.remarks = vec!["a thread was busy for 97 %".to_owned()];
+        let text = render(&outcome);
+        let at = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words} in {text}"));
+        assert!(at("!! To know when reading") < at("!!   a thread was busy for 97 %"));
+        assert!(at("!!   a thread was busy for 97 %") < at("Connections"));
+        assert!(!text.contains("The tool was the bottleneck"));
+    }
+
+    #[test]
     fn a_run_that_did_nothing_has_no_empty_parts() {
         let text = render(&sample_outcome::empty());
         for title in ["Connections", "Messages", "Times", "Publishing", "Server", "This tool", "Failures", "Metrics"] {

@@ -28,7 +28,7 @@ pub struct Closing<'a> {
     pub watch: &'a mut Watch,
     /// Second by second.
     pub timeline: Vec<Tick>,
-    /// The busiest thread's share of a processor in its busiest second.
+    /// The busiest thread's share of a processor in its busiest second, where one was seen whole.
     pub busiest_share: f64,
     /// Ready connections before the steady phase.
     pub open: u64,
@@ -43,18 +43,18 @@ pub struct Closing<'a> {
 }
 
 impl Closing<'_> {
-    /// The result, and remarks that are no part of it.
+    /// The result.
     #[must_use]
-    pub fn outcome(self) -> (Outcome, Vec<String>) {
+    pub fn outcome(self) -> Outcome {
         let Self { plan, tally, skew, mut books, watch, .. } = self;
         let counts = tally.counts;
         let deliveries = tally.deliveries_steady;
         let mut client = watch.client_side(self.open);
         client.receive_cpu_steady_ns = tally.cpu_steady_ns;
         client.deliveries_steady = deliveries;
-        client.busiest_share = self.busiest_share;
+        client.busiest_share = self.busiest_share.max(watch.busiest_share());
         let signs = Signs {
-            busiest_share: self.busiest_share,
+            busiest_share: client.busiest_share,
             slip_p99_ns: tally.slip.at(0.99).max(books.lateness.at(0.99)),
             latency_p99_ns: tally.latency.at(0.99),
             opening_slip_p99_ns: tally.slip_opening.at(0.99),
@@ -71,13 +71,13 @@ impl Closing<'_> {
         client.slip = tally.slip;
         client.slip.add(&books.lateness);
         let Verdict { bottleneck, mut remarks } = verdict::weigh(&signs);
-        client.bottleneck = bottleneck;
         remarks.extend(held_back(&books));
+        (client.bottleneck, client.remarks) = (bottleneck, remarks);
         books.publishing.per_s = per_s(books.publishing.published, self.steady_ms);
         let mut failures = tally.failures;
         books.failures.iter().for_each(|one| ledger::add(&mut failures, one));
         board::sort(&mut failures);
-        let outcome = Outcome {
+        Outcome {
             schema: SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_ms: self.started_ms,
@@ -100,8 +100,7 @@ impl Closing<'_> {
             server: watch.server_side(self.open, deliveries),
             metrics: watch.metrics(),
             timeline: self.timeline,
-        };
-        (outcome, remarks)
+        }
     }
 }
 

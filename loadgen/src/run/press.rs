@@ -24,6 +24,8 @@ pub struct Press {
     notes: Receiver<String>,
     /// When the busiest share was asked last, and each one's processor time then.
     before: Option<(u64, Vec<u64>)>,
+    /// The same at the beginning of the steady phase.
+    steady: Option<(u64, Vec<u64>)>,
 }
 
 /// What all publishers did.
@@ -59,7 +61,7 @@ impl Press {
             let thread = spawn(Start { plan, number, live, route, host, notes });
             threads.push(thread.map_err(|error| Error::Failed(format!("a publisher cannot start: {error}")))?);
         }
-        Ok(Self { live, threads, notes, before: None })
+        Ok(Self { live, threads, notes, before: None, steady: None })
     }
 
     /// What they share.
@@ -81,11 +83,26 @@ impl Press {
 
     /// The busiest one's share of a processor since this was asked last.
     pub fn busiest_share(&mut self) -> f64 {
-        let now_ns = clock::now_ns();
-        let cpu_ns: Vec<u64> = (0..self.live.publishers()).map(|seat| self.live.cpu_ns(seat)).collect();
-        let Some((before_ns, before)) = self.before.replace((now_ns, cpu_ns.clone())) else { return 0.0 };
-        let used = cpu_ns.iter().zip(before).map(|(now, before)| now.saturating_sub(before));
-        used.max().unwrap_or(0) as f64 / now_ns.saturating_sub(before_ns).max(1) as f64
+        let now = self.cpu_ns();
+        self.before.replace(now.clone()).map_or(0.0, |before| busiest(&before, &now))
+    }
+
+    /// The steady phase begins.
+    pub fn steady(&mut self) {
+        let now = self.cpu_ns();
+        (self.before, self.steady) = (Some(now.clone()), Some(now));
+    }
+
+    /// The busiest one's share of a processor over the steady phase, which is over now. One that is done already counts, too.
+    #[must_use]
+    pub fn steady_share(&self) -> f64 {
+        // Before the phase they only wait: what they said last is what they had used when it began.
+        self.steady.as_ref().map_or(0.0, |steady| busiest(steady, &self.cpu_ns()).min(1.0))
+    }
+
+    /// The time, and each one's processor time as it last said.
+    fn cpu_ns(&self) -> (u64, Vec<u64>) {
+        (clock::now_ns(), (0..self.live.publishers()).map(|seat| self.live.cpu_ns(seat)).collect())
     }
 
     /// Waits for their books and adds them up.
@@ -100,6 +117,11 @@ impl Press {
         }
         Ok(books)
     }
+}
+
+fn busiest((before_ns, before): &(u64, Vec<u64>), (now_ns, now): &(u64, Vec<u64>)) -> f64 {
+    let used = now.iter().zip(before).map(|(now, before)| now.saturating_sub(*before));
+    used.max().unwrap_or(0) as f64 / now_ns.saturating_sub(*before_ns).max(1) as f64
 }
 
 impl Drop for Press {
@@ -126,5 +148,25 @@ impl Books {
         self.counts.extend(ledger.counts);
         self.refused.extend(ledger.refused);
         ledger.failures.iter().for_each(|one| ledger::add(&mut self.failures, one));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_publisher_that_is_done_before_anybody_looks_counts_in_a_short_phase() {
+        let live = Arc::new(Live::new(2, Vec::new()));
+        let mut press = Press { live, threads: Vec::new(), notes: unbounded().1, before: None, steady: None };
+        assert_eq!((press.busiest_share(), press.steady_share()), (0.0, 0.0), "nothing to compare with");
+        press.live.set_cpu_ns(1, 1_000);
+        press.steady();
+        press.live.set_cpu_ns(0, 7_000_000_000);
+        press.live.set_cpu_ns(1, 2_000);
+        assert_eq!(press.steady_share(), 1.0, "no share is more than the whole");
+        assert!(press.busiest_share() > 0.0 && press.busiest_share() == 0.0, "a second is asked for once");
+        assert_eq!(press.steady_share(), 1.0, "the phase is not");
+        assert_eq!(busiest(&(10, vec![5, 5]), &(110, vec![95, 25])), 0.9);
     }
 }

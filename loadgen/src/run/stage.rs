@@ -12,7 +12,7 @@ use super::hope::Hope;
 use super::preflight::Cleared;
 use super::press::{Books, Press};
 use super::timeline::Timeline;
-use super::watch::Watch;
+use super::watch::{BUSY_OVER_NS_MIN, Watch};
 use super::{SoFar, Watcher, advice};
 use crate::clock;
 use crate::error::Error;
@@ -140,10 +140,13 @@ impl<'a> Stage<'a> {
         self.watch.steady();
         // Shares of a processor count from here.
         self.board.busiest_share();
-        self.press.busiest_share();
+        self.press.steady();
         self.wait(until_ns, Until::Time)?;
         let ended_ns = clock::now_ns();
         self.watch.over();
+        if ended_ns.saturating_sub(from_ns) >= BUSY_OVER_NS_MIN {
+            self.busiest_share = self.busiest_share.max(self.press.steady_share());
+        }
         if ended_ns < until_ns {
             self.press.live().end(ended_ns, ended_ns + self.drain_ns());
             self.crew.tell(&Order::Steady { from_ns, until_ns: ended_ns });
@@ -179,7 +182,7 @@ impl<'a> Stage<'a> {
         self.tick();
         let ended = if self.is_interrupted() { Ended::Interrupted } else { Ended::Complete };
         let (tally, skew) = self.board.finish();
-        let (outcome, remarks) = Closing {
+        let outcome = Closing {
             plan: &self.plan,
             tally,
             skew,
@@ -194,7 +197,7 @@ impl<'a> Stage<'a> {
             ended,
         }
         .outcome();
-        remarks.iter().for_each(|words| self.watcher.note(words));
+        outcome.client.remarks.iter().for_each(|words| self.watcher.note(words));
         Ok(outcome)
     }
 

@@ -3,7 +3,7 @@
 /// What the tool saw of itself in the steady phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Signs {
-    /// The busiest thread's share of a processor in its busiest second.
+    /// The busiest thread's share of a processor, in its busiest second or in the whole steady phase.
     pub busiest_share: f64,
     /// 99th percentile of how late timers and publishers looked, through no fault of the server, nanoseconds.
     pub slip_p99_ns: u64,
@@ -56,26 +56,16 @@ pub const WAITED_SHARE_MAX: f64 = 0.2;
 #[must_use]
 pub fn weigh(signs: &Signs) -> Verdict {
     let mut verdict = Verdict::default();
-    if let Some(words) = busy(signs) {
-        let place = if signs.has_schedule { &mut verdict.bottleneck } else { &mut verdict.remarks };
-        place.push(words);
-    }
-    verdict.bottleneck.extend(late(signs).filter(|_| signs.has_schedule));
-    if let Some(words) = late_opening(signs) {
-        let place = if signs.has_connect_rate { &mut verdict.bottleneck } else { &mut verdict.remarks };
-        place.push(words);
-    }
-    if let Some(words) = starved(signs) {
-        let place = if signs.has_schedule { &mut verdict.bottleneck } else { &mut verdict.remarks };
-        place.push(words);
-    }
+    let due = [busy(signs), late(signs), starved(signs)].into_iter().flatten();
+    if signs.has_schedule { &mut verdict.bottleneck } else { &mut verdict.remarks }.extend(due);
+    if signs.has_connect_rate { &mut verdict.bottleneck } else { &mut verdict.remarks }.extend(late_opening(signs));
     verdict
 }
 
 fn busy(signs: &Signs) -> Option<String> {
     let percent = signs.busiest_share * 100.0;
     (signs.busiest_share > BUSY_SHARE_MAX).then(|| {
-        format!("a thread of this tool was busy for {percent:.0} % of a second: give it more workers (--workers) or processes (--processes)")
+        format!("a thread of this tool was busy for {percent:.0} % of a second or of the steady phase: give it more workers (--workers) or processes (--processes)")
     })
 }
 
@@ -160,6 +150,6 @@ mod tests {
     fn a_closed_loop_says_it_and_does_not_condemn() {
         let signs = Signs { busiest_share: 1.0, idle_share: 0.0, slip_p99_ns: 20_000_000, has_schedule: false, ..FINE };
         let verdict = weigh(&signs);
-        assert!(verdict.bottleneck.is_empty() && verdict.remarks.len() == 2, "{verdict:?}");
+        assert!(verdict.bottleneck.is_empty() && verdict.remarks.len() == 3, "{verdict:?}");
     }
 }

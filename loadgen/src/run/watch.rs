@@ -6,7 +6,7 @@ use crate::clock;
 use crate::outcome::{ClientSide, Memory, Metrics, ServerSide};
 use crate::sample::machine;
 use crate::sample::metrics::Scraper;
-use crate::sample::process::Process;
+use crate::sample::process::{Process, Schedstat};
 
 /// What is watched, and what was seen at the turns of the run.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ struct Instant {
     server_cpu_ns: u64,
     own_cpu_ns: u64,
     idle_ns: u64,
-    waited_ns: HashMap<u32, u64>,
+    threads: HashMap<u32, Schedstat>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -132,10 +132,15 @@ impl Watch {
     #[must_use]
     pub fn waited_share(&self) -> f64 {
         let Marks { steady, over, .. } = &self.marks;
-        let over_ns = over.at_ns.saturating_sub(steady.at_ns);
-        let waited =
-            over.waited_ns.iter().map(|(tid, ns)| ns - steady.waited_ns.get(tid).copied().unwrap_or(0).min(*ns));
-        if over_ns > 0 { waited.max().unwrap_or(0) as f64 / over_ns as f64 } else { 0.0 }
+        longest_share(over, steady, |thread| thread.waited_ns)
+    }
+
+    /// The longest share of the steady phase that a thread of the tool had a processor: whatever seconds there were in it.
+    #[must_use]
+    pub fn busiest_share(&self) -> f64 {
+        let Marks { steady, over, .. } = &self.marks;
+        let is_judged = over.at_ns.saturating_sub(steady.at_ns) >= BUSY_OVER_NS_MIN;
+        if is_judged { longest_share(over, steady, |thread| thread.ran_ns).min(1.0) } else { 0.0 }
     }
 
     /// The tool's own side, as far as it is seen from here.
@@ -189,7 +194,7 @@ impl Watch {
             server_cpu_ns: self.server.as_mut().map_or(0, Process::cpu_ns),
             own_cpu_ns: self.own.cpu_ns(),
             idle_ns: machine::idle_ns(),
-            waited_ns: self.own.waited_ns(),
+            threads: self.own.threads(),
         }
     }
 }
@@ -197,6 +202,14 @@ impl Watch {
 fn share(cpu_ns: u64, before_ns: u64, now: &Instant, last: &Instant) -> f64 {
     let over_ns = now.at_ns.saturating_sub(last.at_ns).max(1);
     cpu_ns.saturating_sub(before_ns) as f64 / over_ns as f64
+}
+
+/// Of all threads, the longest of these times between two moments, as a share of the time between them.
+fn longest_share(now: &Instant, last: &Instant, of: impl Fn(&Schedstat) -> u64) -> f64 {
+    let over_ns = now.at_ns.saturating_sub(last.at_ns);
+    let before_ns = |tid: &u32| last.threads.get(tid).map_or(0, &of);
+    let longest_ns = now.threads.iter().map(|(tid, thread)| of(thread).saturating_sub(before_ns(tid))).max();
+    if over_ns > 0 { longest_ns.unwrap_or(0) as f64 / over_ns as f64 } else { 0.0 }
 }
 
 fn each(ns: u64, count: u64) -> Option<f64> {
@@ -211,6 +224,9 @@ fn grown(before_bytes: u64, after_bytes: u64, connections: u64) -> Option<f64> {
 
 /// Seconds between two looks for new descendants: each reads a file of every process of the machine, some milliseconds.
 const LOOK_EVERY_S: u32 = 5;
+
+/// A busy thread's share is known to within the kernel's tick, at most 10 ms: over less time than this it would say little.
+pub const BUSY_OVER_NS_MIN: u64 = 100_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -236,6 +252,22 @@ mod tests {
         assert!(second.client_cpu > 0.0 && second.server_cpu.is_some() && second.server_rss_bytes.is_some());
         assert!(watch.client_side(1).cpu_steady_ns >= 75_000_000);
         assert!((0.0..=1.1).contains(&watch.idle_share()) && watch.waited_share() >= 0.0);
+    }
+
+    #[test]
+    fn a_thread_that_is_busy_is_seen_in_a_phase_without_a_whole_second() {
+        let mut watch = Watch::start(None, None);
+        watch.steady();
+        let from_ns = clock::thread_cpu_ns();
+        while clock::thread_cpu_ns() - from_ns < 150_000_000 {}
+        watch.over();
+        let over_ns = watch.marks.over.at_ns - watch.marks.steady.at_ns;
+        // Other tests want the processor, too: the share is of the time that passed.
+        let busy_ns = watch.busiest_share() * over_ns as f64;
+        assert!(busy_ns >= 120e6 && watch.busiest_share() <= 1.0, "{busy_ns} of {over_ns}");
+        watch.steady();
+        watch.over();
+        assert_eq!(watch.busiest_share(), 0.0, "too short to be judged");
     }
 
     #[test]

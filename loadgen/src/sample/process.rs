@@ -84,11 +84,10 @@ impl Process {
         Memory { rss_bytes, pss_bytes, socket_bytes: socket_bytes() }
     }
 
-    /// For each living thread: how long it was ready to run and had no processor, nanoseconds.
+    /// What each living thread did with its time. The kernel writes down a running thread's at every tick, at most 10 ms.
     #[must_use]
-    pub fn waited_ns(&self) -> HashMap<u32, u64> {
-        let threads = self.members.iter().flat_map(|pid| threads(*pid));
-        threads.map(|(tid, schedstat)| (tid, schedstat.waited_ns)).collect()
+    pub fn threads(&self) -> HashMap<u32, Schedstat> {
+        self.members.iter().flat_map(|pid| threads(*pid)).collect()
     }
 }
 
@@ -117,9 +116,13 @@ fn rolled_up(pid: u32) -> (u64, u64) {
 
 // --- /proc -------------------------------------------------------------------
 
-struct Schedstat {
-    ran_ns: u64,
-    waited_ns: u64,
+/// What a thread did with its time, nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Schedstat {
+    /// It had a processor.
+    pub ran_ns: u64,
+    /// It was ready to run and had none.
+    pub waited_ns: u64,
 }
 
 fn pids() -> impl Iterator<Item = u32> {
@@ -247,9 +250,9 @@ mod tests {
     }
 
     #[test]
-    fn each_thread_says_how_long_it_waited() {
+    fn each_thread_says_how_long_it_ran_and_waited() {
         let own = Process::own();
-        assert!(!own.waited_ns().is_empty());
+        assert!(own.threads().values().any(|thread| thread.ran_ns > 0));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::process::{Command, Output, Stdio};
 
 use epush_loadgen::outcome::Outcome;
-use epush_loadgen::run::verdict::SLIP_P99_NS_MAX;
+use epush_loadgen::run::verdict::{BUSY_SHARE_MAX, SLIP_P99_NS_MAX};
 
 use crate::lab::{FANOUT, PROGRAM, text};
 use crate::script::Script;
@@ -48,6 +48,11 @@ fn without_a_schedule_nothing_is_late_and_the_tool_is_no_bottleneck() {
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(outcome.client.bottleneck, Vec::<String>::new());
     assert!(outcome.counts.received > 0 && outcome.counts.lost == 0);
+    // A fifth of a second is judged, too; and what is no bottleneck is still said, in the result as in words.
+    let (busiest, remarks) = (outcome.client.busiest_share, &outcome.client.remarks);
+    assert!(busiest > 0.0 && busiest <= 1.0, "{busiest}");
+    assert_eq!(remarks.iter().any(|words| words.contains("was busy for")), busiest > BUSY_SHARE_MAX, "{remarks:?}");
+    assert!(remarks.iter().all(|words| said.contains(words)), "{said}");
 }
 
 #[test]

@@ -11,6 +11,9 @@ const LISTED_MAX: usize = 12;
 /// Longest value in a remark.
 const VALUE_MAX: usize = 60;
 
+/// Longest remark of a run: the tool's own words, with a way out at their end.
+const REMARK_MAX: usize = 320;
+
 /// In words, what is worse first.
 pub fn remarks(a: &[Outcome], b: &[Outcome]) -> Vec<String> {
     let mut remarks = Vec::new();
@@ -52,6 +55,7 @@ fn faults(run: &Outcome) -> Vec<String> {
         let first = units::harmless(&run.client.bottleneck[0], VALUE_MAX * 2);
         faults.push(format!("the tool was the bottleneck, its figures measure the tool ({first})"));
     }
+    faults.extend(run.client.remarks.iter().map(|words| units::harmless(words, REMARK_MAX)));
     if !(run.balance.messages && run.balance.bytes) {
         faults.push(String::from("its accounts do not balance"));
     }
@@ -141,6 +145,7 @@ mod tests {
         let a = [sample_outcome::busy(), sample_outcome::busy()];
         let mut b = a.clone();
         b[1].client.bottleneck = vec!["worker 0 was busy".to_owned()];
+        b[1].client.remarks = vec!["a thread was busy".to_owned()];
         b[1].ended = Ended::Interrupted;
         b[1].scenario.phases.steady_ms = 1;
         let remarks = remarks(&a, &b);
@@ -148,6 +153,7 @@ mod tests {
             remarks,
             [
                 "B, run 2: the tool was the bottleneck, its figures measure the tool (worker 0 was busy)",
+                "B, run 2: a thread was busy",
                 "B, run 2: it was ended early",
                 "B: 1 of its runs had another scenario or machine than its first",
             ]
