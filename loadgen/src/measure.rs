@@ -7,14 +7,14 @@ use epush_loadgen::error::Error;
 use epush_loadgen::outcome::Outcome;
 use epush_loadgen::report::expect::{self, Expectations};
 use epush_loadgen::report::{html, json, table};
-use epush_loadgen::run;
+use epush_loadgen::run::{self, advice};
 use epush_loadgen::screen::{Display, Show};
 
 use crate::cli::common::Output;
 use crate::cli::lay::Asked;
 use crate::{say, signals};
 
-/// The server took no publication at all, or sums that must agree do not: there is nothing that was measured.
+/// The server closed every client, or took no publication at all, or sums that must agree do not: what was measured is not what was asked for.
 const EXIT_FAILED: u8 = 1;
 /// An expectation did not hold.
 const EXIT_UNEXPECTED: u8 = 3;
@@ -57,6 +57,10 @@ fn judge(outcome: &Outcome, expectations: Option<&Expectations>, output: &Output
     let held = verdicts.iter().all(|verdict| verdict.held);
     if !verdicts.is_empty() && (!held || !output.quiet) {
         say::to_stderr(&expect::render(&verdicts));
+    }
+    if let Some(words) = advice::nobody_left(outcome) {
+        say::to_stderr(&format!("epush-loadgen: {words}"));
+        return EXIT_FAILED;
     }
     if let Some(words) = none_taken(outcome) {
         say::to_stderr(&words);

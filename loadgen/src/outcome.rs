@@ -28,6 +28,9 @@ pub struct Outcome {
     pub steady_ms: u64,
     /// How it ended.
     pub ended: Ended,
+    /// When the steady phase ended, the server had closed or refused every client.
+    #[serde(default)]
+    pub nobody_left: bool,
     /// Where it ran.
     pub machine: Machine,
     /// What was asked for, flags applied.

@@ -232,6 +232,31 @@ pub struct Tally {
     pub deliveries_steady: u64,
     /// Sessions that got ready before the steady phase.
     pub opened: Opened,
+    /// Clients when the steady phase ended.
+    pub remaining: Remaining,
+}
+
+/// Clients when the steady phase ended; 0 of all where there was none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remaining {
+    /// Those that had a session, or were about to: who was just renewed as planned is there, too.
+    pub there: u64,
+    /// Those that had none, and not for being slow: the scenario lets them read at once.
+    pub gone: u64,
+}
+
+impl Remaining {
+    /// Adds those of another worker.
+    pub const fn add(&mut self, other: &Self) {
+        self.there += other.there;
+        self.gone += other.gone;
+    }
+
+    /// Nobody was there any more.
+    #[must_use]
+    pub const fn is_nobody(&self) -> bool {
+        self.there == 0 && self.gone > 0
+    }
 }
 
 /// Sessions that got ready before the steady phase: when the first was due, and when the last was ready.

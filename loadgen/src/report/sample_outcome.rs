@@ -82,6 +82,7 @@ pub fn empty() -> Outcome {
         duration_ms: 34_200,
         steady_ms: 30_000,
         ended: Ended::Complete,
+        nobody_left: false,
         machine: Machine {
             kernel: "Linux 6.12.0".to_owned(),
             processor: "Example CPU @ 3.0 GHz".to_owned(),

@@ -2,6 +2,7 @@
 
 use crate::outcome::{Ended, Outcome};
 use crate::report::units;
+use crate::run::advice;
 
 mod messages;
 mod sides;
@@ -144,6 +145,10 @@ pub fn warnings(outcome: &Outcome) -> Vec<(&'static str, Vec<String>)> {
     }
     if !outcome.client.remarks.is_empty() {
         warnings.push(("To know when reading these numbers", lines(&outcome.client.remarks)));
+    }
+    if let Some(words) = advice::nobody_left(outcome) {
+        let heading = "The server went away: what follows is about the time before, and about what was lost";
+        warnings.push((heading, lines(&[words])));
     }
     if !(outcome.balance.messages && outcome.balance.bytes) {
         let heading = "The accounts do not balance: something here was counted wrong";

@@ -1,6 +1,23 @@
-//! What to do when no client could connect: by the words of the most frequent failure.
+//! What to do when no client could connect, by the words of the most frequent failure; and when none is left.
 
+use crate::outcome::Outcome;
 use crate::talk::Failures;
+
+/// Words for a run in which every client was gone before its steady phase was over; `None`: somebody was left.
+#[must_use]
+pub fn nobody_left(outcome: &Outcome) -> Option<String> {
+    if !outcome.nobody_left {
+        return None;
+    }
+    // Publishers fail because the server is gone: how it went, its clients say.
+    let mut of_clients = outcome.failures.iter().filter(|failed| !failed.kind.starts_with("publi"));
+    let most = of_clients.next().map_or_else(String::new, |failed| format!(" ({} × {})", failed.count, failed.kind));
+    let closed = outcome.counts.closed_by_server;
+    Some(format!(
+        "no client was left when the steady phase ended: the server closed {closed} connections{most}. Is it still running? \
+         Look into its log, and at its limits: memory, descriptors, time-outs of idle connections"
+    ))
+}
 
 /// Words for a run in which nobody got ready, and so many failed before it was over. Failures stand with the most frequent first.
 #[must_use]

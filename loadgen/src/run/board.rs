@@ -145,6 +145,7 @@ impl Board {
             sum.cpu_steady_ns += tally.cpu_steady_ns;
             sum.deliveries_steady += tally.deliveries_steady;
             sum.opened.add(&tally.opened);
+            sum.remaining.add(&tally.remaining);
         }
         (sum, self.skew.finish())
     }

@@ -84,6 +84,7 @@ impl Closing<'_> {
             duration_ms: self.duration_ms,
             steady_ms: self.steady_ms,
             ended: self.ended,
+            nobody_left: counts.ready > 0 && tally.remaining.is_nobody(),
             machine: machine::describe(),
             scenario: plan.scenario.clone(),
             counts,

@@ -29,6 +29,15 @@ pub fn plan(reader: &Reader, at: usize, squad: &Squad, from_ns: u64, until_ns: u
     }
 }
 
+/// Whether the client at this position reads as soon as there is something, always: a server has no reason to close it for being slow.
+#[must_use]
+pub fn is_prompt(reader: &Reader, position: u32) -> bool {
+    match *reader {
+        Reader::Prompt => true,
+        Reader::Stall { share, .. } | Reader::Slow { share, .. } => !is_chosen(position, share),
+    }
+}
+
 /// A client is ready in the steady phase.
 pub fn begin(reader: &Reader, position: u32, seat: usize, fleet: &mut Fleet) {
     match *reader {

@@ -25,7 +25,7 @@ use super::squad::Squad;
 use crate::client::Client;
 use crate::clock::now_ns;
 use crate::plan::Plan;
-use crate::talk::{Order, Report};
+use crate::talk::{Order, Remaining, Report};
 use phases::Steady;
 
 /// Of the waker.
@@ -56,6 +56,8 @@ pub struct Run {
     opening: Opening,
     pulse: Pulse,
     steady: Option<Steady>,
+    /// Who was there when it ended.
+    remaining: Remaining,
     /// The steady phase was ordered, whether or not it is over.
     is_planned: bool,
     /// Publishing is over.
@@ -104,6 +106,7 @@ impl Run {
             opening: Opening::default(),
             pulse: Pulse::new(now_ns()),
             steady: None,
+            remaining: Remaining::default(),
             is_planned: false,
             is_published: false,
             is_finishing: false,

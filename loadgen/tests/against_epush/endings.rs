@@ -18,6 +18,7 @@ fn a_kicked_session_misses_the_rest_and_nobody_else_does() {
     });
     let counts = &outcome.counts;
     assert_eq!((outcome.publishing.published, outcome.publishing.refused, counts.closed_by_server), (250, 0, 1));
+    assert!(!outcome.nobody_left);
     assert_eq!((counts.expected, counts.gaps, counts.duplicates, counts.reordered), (2_500, 0, 0, 0));
     // The others have theirs, and the one has what came before.
     assert!(counts.lost > 0 && counts.lost < 250, "{counts:?}");
@@ -39,6 +40,7 @@ fn an_engine_that_stops_midway_leaves_a_result_that_adds_up() {
     assert!(outcome.publishing.refused > 0);
     assert_eq!(counts.expected, counts.received + counts.lost);
     assert!(counts.received > 0 && counts.expected <= 10 * (250 - outcome.publishing.refused), "{counts:?}");
+    assert!(outcome.nobody_left);
     assert!(notes.iter().any(|words| words.contains("closed 10 connections, none is left")), "{notes:?}");
     let kinds: Vec<&str> = outcome.failures.iter().map(|failure| failure.kind.as_str()).collect();
     assert!(kinds.contains(&"publication not sent"), "{kinds:?}");

@@ -53,6 +53,29 @@ fn expectations_that_hold_do_not_fail_because_the_server_is_bad() {
 }
 
 #[test]
+fn a_server_that_closes_every_client_exits_1_with_the_whole_report() {
+    for (end, kind) in [(End::Close(1_001, ""), "closed with 1001"), (End::Reset, "reset")] {
+        let script = Script::by(move |_, seq| if seq == 5 { vec![Fault::End(end)] } else { Vec::new() });
+        let (outcome, code, said) = run(script, &["--expect", "lost=0"]);
+        let outcome = outcome.unwrap();
+        assert_eq!((outcome.counts.closed_by_server, outcome.counts.received, outcome.nobody_left), (5, 25, true));
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("no client was left") && said.contains(&format!("5 × {kind}")), "{said}");
+        assert!(said.contains("Look into its log") && said.contains("!! The server went away"), "{said}");
+    }
+}
+
+#[test]
+fn one_client_that_is_left_is_no_failed_run() {
+    let end = Fault::End(End::Close(1_001, ""));
+    let script = Script::by(move |client, seq| if client > 0 && seq == 5 { vec![end] } else { Vec::new() });
+    let (outcome, code, said) = run(script, &[]);
+    let outcome = outcome.unwrap();
+    assert_eq!((outcome.counts.closed_by_server, outcome.nobody_left), (4, false));
+    assert!(matches!(code, Some(0 | 4)), "{said}");
+}
+
+#[test]
 fn nobody_let_in_exits_1_and_says_why() {
     let (outcome, code, said) = run(Script::welcoming(|_| Welcome::Status(403)), &[]);
     assert!(outcome.is_none());

@@ -59,6 +59,9 @@ fn faults(run: &Outcome) -> Vec<String> {
     if !(run.balance.messages && run.balance.bytes) {
         faults.push(String::from("its accounts do not balance"));
     }
+    if run.nobody_left {
+        faults.push(String::from("the server closed every client before the steady phase was over"));
+    }
     if run.ended == Ended::Interrupted {
         faults.push(String::from("it was ended early"));
     }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::Run;
 use crate::clock::now_ns;
+use crate::talk::Remaining;
 use crate::worker::agenda::Job;
 use crate::worker::pacer::Pacer;
 use crate::worker::reader;
+use crate::worker::seat::Stage;
 use crate::worker::sender::Sending;
 
 /// The steady phase.
@@ -110,9 +112,23 @@ impl Run {
             return;
         }
         self.agenda.end_steady(now_ns);
+        self.remaining = self.remaining();
         for at in 0..self.fleet.seats.len() {
             self.fleet.read_on(at);
         }
+    }
+
+    fn remaining(&self) -> Remaining {
+        let mut remaining = Remaining::default();
+        for (at, seat) in self.fleet.seats.iter().enumerate() {
+            let (group, position) = self.group(at);
+            if seat.stage != Stage::Idle || seat.comes_again {
+                remaining.there += 1;
+            } else if reader::is_prompt(&group.reader, position) {
+                remaining.gone += 1;
+            }
+        }
+        remaining
     }
 
     /// The time, while the steady phase lasts.
