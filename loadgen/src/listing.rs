@@ -13,19 +13,20 @@ use crate::say;
 /// Prints a built-in scenario's file.
 pub fn show(name: &str) -> Result<ExitCode, Error> {
     let builtin = builtin::named(name).ok_or_else(|| Error::Usage(format!("there is no scenario {name}")))?;
-    say::to_stdout(builtin.text);
+    say::to_stdout(builtin.text)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Lists the ready dialects, or prints the file of one.
 pub fn dialects(name: Option<&str>) -> Result<ExitCode, Error> {
     let Some(name) = name else {
-        ready::names().into_iter().for_each(|name| say::to_stdout(&format!("{name:<12} {}", about(name))));
+        let lines: Vec<String> = ready::names().iter().map(|name| format!("{name:<12} {}", about(name))).collect();
+        say::to_stdout(&lines.join("\n"))?;
         return Ok(ExitCode::SUCCESS);
     };
     let text = ready::text(name);
     let names = || ready::names().join(", ");
-    say::to_stdout(text.ok_or_else(|| Error::Usage(format!("there is no dialect {name}: ready are {}", names())))?);
+    say::to_stdout(text.ok_or_else(|| Error::Usage(format!("there is no dialect {name}: ready are {}", names())))?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -45,6 +46,6 @@ pub fn compare(results: &[PathBuf], with: &[PathBuf]) -> Result<ExitCode, Error>
         }
         (before, after) => compare::files(before, after)?,
     };
-    say::to_stdout(&text);
+    say::to_stdout(&text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -35,20 +35,24 @@ pub fn measure(Asked { scenario, output }: Asked) -> Result<ExitCode, Error> {
     Ok(ExitCode::from(judge(&outcome, expectations.as_ref(), &output)))
 }
 
-/// Puts the result where it was asked for.
+/// Puts the result everywhere it was asked for, also where one of these places cannot have it.
 fn report(outcome: &Outcome, output: &Output) -> Result<(), Error> {
     let prints_json = output.json.as_deref() == Some(Path::new("-"));
-    match (output.quiet, prints_json) {
-        (true, _) => {}
-        (false, true) => say::to_stderr(&table::render(outcome)),
+    let table = match (output.quiet, prints_json) {
+        (true, _) => Ok(()),
+        (false, true) => {
+            say::to_stderr(&table::render(outcome));
+            Ok(())
+        }
         (false, false) => say::to_stdout(&table::render(outcome)),
-    }
-    match &output.json {
-        Some(_) if prints_json => say::to_stdout(&json::text(outcome)),
-        Some(path) => json::write(outcome, path)?,
-        None => {}
-    }
-    output.html.as_deref().map_or(Ok(()), |path| html::write(outcome, path))
+    };
+    let json = match &output.json {
+        Some(_) if prints_json => say::whole_to_stdout(&json::text(outcome)),
+        Some(path) => json::write(outcome, path),
+        None => Ok(()),
+    };
+    let html = output.html.as_deref().map_or(Ok(()), |path| html::write(outcome, path));
+    table.and(json).and(html)
 }
 
 /// The exit code, its reason said: what was expected comes before a tool that was too slow.

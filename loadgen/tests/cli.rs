@@ -231,6 +231,30 @@ fn json_goes_to_standard_output_alone() {
 }
 
 #[test]
+fn a_result_that_standard_output_does_not_take_exits_1_and_the_others_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("a.html");
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let engine = engine();
+    for flags in [&["--json", "-", "--html", page.to_str().unwrap()][..], &[]] {
+        let mut command = fanout(&engine, flags);
+        let ended: Ended = command.stdout(full()).stderr(Stdio::piped()).output().unwrap().into();
+        ended.refused(1, &["cannot write to standard output: No space left"]);
+    }
+    assert!(std::fs::read_to_string(page).unwrap().ends_with("</html>\n"));
+    let listed: Ended =
+        Command::new(PROGRAM).arg("dialects").stdout(full()).stderr(Stdio::piped()).output().unwrap().into();
+    listed.refused(1, &["cannot write to standard output"]);
+}
+
+#[test]
+fn a_reader_of_the_table_that_has_seen_enough_is_no_failure() {
+    let script = format!("{PROGRAM} show mixed | true; exit ${{PIPESTATUS[0]}}");
+    let ended: Ended = Command::new("bash").args(["-c", &script]).output().unwrap().into();
+    ended.refused(0, &[]);
+}
+
+#[test]
 fn two_processes_give_one_result() {
     let ended: Ended = fanout(&engine(), &["--json", "-", "--processes", "2", "--quiet"]).output().unwrap().into();
     let outcome: Outcome = serde_json::from_str(&ended.stdout).unwrap_or_else(|why| panic!("{why}: {}", ended.stderr));
