@@ -4,6 +4,8 @@
 
 mod dialling;
 mod ending;
+#[cfg(test)]
+mod tests;
 mod traffic;
 
 use std::sync::Arc;

@@ -15,11 +15,10 @@ const READS_PER_TURN: usize = 4;
 impl Fleet {
     /// A socket is ready for something.
     pub fn on_event(&mut self, at: usize, event: &Event) {
-        let seat = &mut self.seats[at];
-        if seat.stage == Stage::Dialling {
-            return self.connected(at);
-        }
-        if event.is_writable() {
+        if self.seats[at].stage == Stage::Dialling {
+            // No return: what the server said or ended on accept may be in this same edge, and there is no second one.
+            self.connected(at);
+        } else if event.is_writable() {
             self.flush(at);
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
