@@ -134,6 +134,31 @@ fn unknown_keys_and_wrong_values_are_named_with_their_lines_and_the_nearest_key(
     ended.refused(2, &lines.each_ref().map(String::as_str));
 }
 
+/// Nobody listens at the address: what is found before anything is done is found without a server.
+#[test]
+fn what_a_dialect_and_an_address_cannot_be_is_named_with_its_line() {
+    let text = "[target]\napi = \"http://127.0.0.1:1\"\n[[group]]\nclients = 1\nchannels = [\"a\"]\n\
+        [[publisher]]\nto = { channels = [\"a\"] }\nrate_per_s = 1\npayload_bytes = 64\n\
+        [dialect]\nname = \"mine\"\nsubscribe = { send = \"sub {channel}\" }\n\
+        keepalive = { send = \"ping\", interval_ms = 0 }\nhttp = { path = \"/pub\" }\n";
+    let (ended, path) = run_file(text);
+    let lines = [
+        format!("{path}:7: publisher.to: dialect `mine` has no words for publishing to a channel over an HTTP request"),
+        format!("{path}:13: dialect.keepalive.interval_ms: expected 1 to 86400000"),
+    ];
+    ended.refused(2, &lines.each_ref().map(String::as_str));
+    let (ended, path) = run_file("[tool]\nsource_addresses = [\"fd00::/64\"]\n[[group]]\nclients = 1\n");
+    ended.refused(2, &[&format!("{path}:2: tool.source_addresses: `fd00::/64` is a network of IPv6")]);
+}
+
+#[test]
+fn a_dialect_in_a_file_of_its_own_is_named_with_its_key() {
+    let dialect = scenario("name = \"mine\"\nkeepalive = { send = \"ping\", interval_ms = 0 }\n");
+    let path = dialect.path().to_str().unwrap();
+    loadgen(&["hold", "--dialect", path])
+        .refused(2, &["--dialect: mine: keepalive.interval_ms: expected 1 to 86400000"]);
+}
+
 #[test]
 fn a_file_that_is_not_there_is_named() {
     loadgen(&["run", "/nowhere/a.toml"]).refused(2, &["/nowhere/a.toml: cannot be read: No such file"]);

@@ -10,7 +10,7 @@ use crate::stamp;
 pub const CLIENTS_MAX: u32 = 10_000_000;
 
 /// A phase of a day: beyond it somebody mistook the unit.
-const PHASE_MS_MAX: u64 = 86_400_000;
+pub(super) const PHASE_MS_MAX: u64 = 86_400_000;
 
 /// Worker threads and processes: far beyond the processors of any machine.
 const THREADS_MAX: usize = 256;
@@ -89,15 +89,17 @@ fn tool(tool: &Tool, findings: &mut Findings<'_>) {
     }
 }
 
-/// Whether this is an address, or a network as in `127.0.0.0/8`.
+/// Whether this is an address, or an IPv4 network as in `127.0.0.0/8`.
 fn source_address(text: &str) -> Result<(), String> {
     let refused = || format!("`{text}` is no address and no network: expected 127.0.0.2 or 127.0.0.0/8");
     let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
     let address: std::net::IpAddr = address.parse().map_err(|_| refused())?;
-    let bits_max = if address.is_ipv4() { 32 } else { 128 };
     match bits.map(str::parse::<u8>) {
         None => Ok(()),
-        Some(Ok(bits)) if bits <= bits_max => Ok(()),
+        Some(Ok(0..=32)) if address.is_ipv4() => Ok(()),
+        Some(Ok(0..=128)) if address.is_ipv6() => {
+            Err(format!("`{text}` is a network of IPv6: expected its single addresses, or a network of IPv4"))
+        }
         Some(_) => Err(refused()),
     }
 }

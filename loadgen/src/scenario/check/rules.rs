@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::ranges::PHASE_MS_MAX;
 use super::subscribed::is_subscribed;
 use super::{CLIENTS_MAX, Findings};
 use crate::dialect::words::Words;
@@ -20,6 +21,7 @@ pub(super) fn check(scenario: &Scenario, findings: &mut Findings<'_>) {
     if let Some(dialect) =
         findings.attempt(key, ready::of(scenario).and_then(|dialect| Words::new(&dialect).map(|_| dialect)))
     {
+        heartbeat(key, &dialect, findings);
         words_of_groups(scenario, &dialect, findings);
         words_of_publishers(scenario, &dialect, findings);
     }
@@ -109,6 +111,16 @@ fn pace(path: &str, publisher: &Publisher, scenario: &Scenario, findings: &mut F
     findings.require(alone, &format!("{path}.pace"), why);
 }
 
+/// A keepalive that is always due would leave no time for anything else.
+fn heartbeat(key: &str, dialect: &Dialect, findings: &mut Findings<'_>) {
+    let Some(keepalive) = &dialect.keepalive else { return };
+    if !(1..=PHASE_MS_MAX).contains(&keepalive.interval_ms) {
+        let place = if key == "dialect" { "dialect.keepalive.interval_ms" } else { key };
+        let whose = if place == key { format!("{}: keepalive.interval_ms: ", dialect.name) } else { String::new() };
+        findings.add(place, format!("{whose}expected 1 to {PHASE_MS_MAX}"));
+    }
+}
+
 fn words_of_groups(scenario: &Scenario, dialect: &Dialect, findings: &mut Findings<'_>) {
     let missing = |thing: &str, key: &str| format!("dialect `{}` has no words for {thing} (`{key}`)", dialect.name);
     for (at, group) in scenario.groups.iter().enumerate() {
@@ -151,7 +163,7 @@ fn words_of_publishers(scenario: &Scenario, dialect: &Dialect, findings: &mut Fi
 
 fn can_post(dialect: &Dialect, to: &To) -> bool {
     dialect.http.as_ref().is_some_and(|http| match to {
-        To::Channels(_) | To::ChannelRange { .. } => true,
+        To::Channels(_) | To::ChannelRange { .. } => !http.body.is_empty(),
         To::Users(_) => http.body_user.is_some(),
         To::All => http.body_all.is_some(),
     })
