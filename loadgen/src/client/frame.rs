@@ -107,6 +107,35 @@ impl Header {
     }
 }
 
+/// Whether a whole message is what its frame says: text is UTF-8 (§8.1), bytes are anything.
+///
+/// Nearly all text is ASCII, which a vector's width of it at a time tells; only the rest is decoded.
+#[inline]
+#[must_use]
+pub fn is_as_said(opcode: u8, message: &[u8]) -> bool {
+    opcode != TEXT || message.is_ascii() || is_utf8(message)
+}
+
+#[cold]
+fn is_utf8(message: &[u8]) -> bool {
+    std::str::from_utf8(message).is_ok()
+}
+
+/// What is wrong where [`is_as_said`] does not hold.
+pub const NOT_UTF8: &str = "a message of text is not UTF-8";
+
+/// Code and reason of a close frame (§5.5.1), where it has them.
+///
+/// # Errors
+/// What RFC 6455 does not allow, in words.
+pub fn read_close(payload: &[u8]) -> Result<Option<(u16, &str)>, &'static str> {
+    let Some((code, reason)) = payload.split_first_chunk() else {
+        return if payload.is_empty() { Ok(None) } else { Err("a close frame has half a code") };
+    };
+    let reason = std::str::from_utf8(reason).map_err(|_| "the reason of a close frame is not UTF-8")?;
+    Ok(Some((u16::from_be_bytes(*code), reason)))
+}
+
 /// Appends a masked frame.
 pub fn write(opcode: u8, payload: &[u8], mask: u32, out: &mut Vec<u8>) {
     write_header(opcode, payload.len(), mask, out);

@@ -1,6 +1,7 @@
 //! From bytes to messages: the answer to the handshake, frames whole and in parts, fragments, control frames.
 
-use super::frame::{self, BINARY, CLOSE, CONTINUATION, Header, MESSAGE_MAX, PING, PONG, TEXT};
+use super::fragments::Fragments;
+use super::frame::{self, BINARY, CLOSE, Header, PING, PONG, TEXT};
 use super::{Client, Ended, Phase, Turn, handshake};
 
 /// What is not whole yet.
@@ -8,10 +9,8 @@ use super::{Client, Ended, Phase, Turn, handshake};
 pub(super) struct Begun {
     /// The beginning of a frame, or of the handshake's answer.
     raw: Vec<u8>,
-    /// The fragments of a message so far.
-    message: Vec<u8>,
-    /// A message in fragments is under way.
-    is_fragmented: bool,
+    /// A message in fragments, where one is under way.
+    fragments: Fragments,
 }
 
 /// Bytes reserved at once for a frame that is announced: a server that announces much and sends little costs no more than this.
@@ -127,7 +126,7 @@ impl Client {
             return Ok(after);
         }
         let raw = std::mem::take(&mut begun.raw);
-        if !begun.is_fragmented {
+        if !begun.fragments.is_begun() {
             self.begun = None;
         }
         self.frame(header, &raw[header.header_bytes..], turn)?;
@@ -140,6 +139,9 @@ impl Client {
         counts.frames += 1;
         counts.bytes_frames += header.frame_bytes() as u64;
         if header.is_last && matches!(header.opcode, TEXT | BINARY) && self.begun.is_none() {
+            if !frame::is_as_said(header.opcode, payload) {
+                return Err(violation(frame::NOT_UTF8));
+            }
             return self.message(payload, turn);
         }
         self.rare_frame(header, payload, turn)
@@ -154,24 +156,13 @@ impl Client {
                 Ok(())
             }
             PONG => Ok(()),
-            opcode => self.fragment(opcode, header.is_last, payload, turn),
+            _ => self.fragment(header, payload, turn),
         }
     }
 
-    fn fragment(&mut self, opcode: u8, is_last: bool, payload: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
+    fn fragment(&mut self, header: Header, payload: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
         let begun = self.begun.get_or_insert_default();
-        if (opcode == CONTINUATION) != begun.is_fragmented {
-            return Err(violation("a fragment has no message, or a message begins within another"));
-        }
-        if (begun.message.len() + payload.len()) as u64 > MESSAGE_MAX {
-            return Err(violation("a message is longer than 16 MiB"));
-        }
-        begun.message.extend_from_slice(payload);
-        begun.is_fragmented = true;
-        if !is_last {
-            return Ok(());
-        }
-        let message = std::mem::take(&mut begun.message);
+        let Some(message) = begun.fragments.take(header, payload).map_err(violation)? else { return Ok(()) };
         self.begun = None;
         self.message(&message, turn)
     }
@@ -181,16 +172,14 @@ impl Client {
         if self.phase == Phase::Leaving {
             return Ended::Closed;
         }
-        let (code, reason) = match payload {
-            [] => (None, &[][..]),
-            [high, low, reason @ ..] => (Some(u16::from_be_bytes([*high, *low])), reason),
-            [_] => return violation("a close frame has half a code"),
+        let close = match frame::read_close(payload) {
+            Ok(close) => close,
+            Err(what) => return violation(what),
         };
         let code_only = &payload[..payload.len().min(2)];
         frame::write(CLOSE, code_only, turn.recorder.random() as u32, turn.out);
-        let reason = String::from_utf8_lossy(reason);
-        match code {
-            Some(code) => Ended::failed(format!("closed with {code} {reason}").trim_end(), &reason),
+        match close {
+            Some((code, reason)) => Ended::failed(format!("closed with {code} {reason}").trim_end(), reason),
             None => Ended::failed("closed without a code", ""),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! There is one [`Client`] for each number of the plan, for the whole run. A session begins with [`Client::open`] and ends with
 //! [`Client::ended`]; after churn the same client opens the next one. [`handshake`] is the request and its answer, [`frame`] what
-//! bytes are frames, `join` the way to being ready, `message` what frames mean, [`ticks`] when periodic pushes are due, `closing`
+//! bytes are frames, [`fragments`] which frames are a message, `join` the way to being ready, `message` what frames mean, [`ticks`] when periodic pushes are due, `closing`
 //! what a session should have got.
 
 use crate::dialect::template::Fill;
@@ -13,6 +13,7 @@ use crate::scenario::Activity;
 use crate::stamp::Stamp;
 
 mod closing;
+pub mod fragments;
 pub mod frame;
 pub mod handshake;
 mod inflow;

@@ -59,6 +59,9 @@ fn violations_end_the_connection_and_every_byte_is_accounted_for() {
         server_frame(0x88, b"\x03"),
         [server_frame(0x01, b"begun"), server_frame(0x81, b"another")].concat(),
         vec![0x81, 0x85, 1, 2, 3, 4, 5],
+        server_frame(0x81, b"not a letter: \xff"),
+        [server_frame(0x01, b"cut: \xc3"), server_frame(0x80, b"and never ended")].concat(),
+        server_frame(0x88, b"\x11\x95why: \xc3"),
     ] {
         let mut bench = subscriber();
         let after = [bytes, server_frame(0x81, b"never seen")].concat();
@@ -66,6 +69,43 @@ fn violations_end_the_connection_and_every_byte_is_accounted_for() {
         bench.turn(|client, turn| client.ended(false, turn));
         bench.balanced();
     }
+}
+
+#[test]
+fn text_that_is_not_utf8_is_found_wherever_it_stands_and_bytes_may_be_anything() {
+    let stamped = |bench: &Bench, end: &[u8]| [message(&bench.plan, 0, 0, 0).as_bytes(), end].concat();
+    for end in [&b"\xff"[..], b"\xc3", b"\xed\xa0\x80"] {
+        // The way of nearly all messages: with a stamp where it was in the one before.
+        let mut bench = subscriber();
+        bench.message(0, 0);
+        let text = stamped(&bench, end);
+        let (kind, example) = kind(bench.receive(&server_frame(0x81, &text)));
+        assert_eq!((kind.as_str(), example.as_str()), ("broke RFC 6455", "a message of text is not UTF-8"));
+        assert_eq!(bench.balanced().messages, 1);
+
+        let mut bench = subscriber();
+        let text = stamped(&bench, end);
+        bench.receive(&server_frame(0x82, &text)).unwrap();
+        bench.receive(&server_frame(0x02, &text)).unwrap();
+        bench.receive(&server_frame(0x80, b"")).unwrap();
+        assert_eq!(bench.balanced().messages, 2, "no text");
+    }
+    let mut bench = subscriber();
+    let (_, example) = kind(bench.receive(&server_frame(0x88, b"\x11\x95\xff")));
+    assert_eq!(example, "the reason of a close frame is not UTF-8");
+}
+
+#[test]
+fn fragments_may_cut_letters() {
+    let mut bench = subscriber();
+    let text = format!("ä{}ö", message(&bench.plan, 0, 0, 0));
+    let (first, rest) = text.as_bytes().split_at(1);
+    let (second, third) = rest.split_at(rest.len() - 1);
+    for frame in [server_frame(0x01, first), server_frame(0x00, second), server_frame(0x80, third)] {
+        bench.receive(&frame).unwrap();
+    }
+    bench.text(&text);
+    assert_eq!(bench.balanced().messages, 2);
 }
 
 #[test]
