@@ -6,7 +6,8 @@ use mio::net::TcpStream;
 
 use super::backlog::Backlog;
 use super::failure::Failure;
-use super::tls::Tls;
+use super::seat::Stage;
+use super::tls::{Peer, Tls};
 
 /// A socket. Small: what few have is in boxes.
 #[derive(Debug)]
@@ -25,6 +26,35 @@ pub enum Got {
     Nothing,
     /// The server ended its side.
     End,
+}
+
+/// What was read, with TLS taken off.
+#[derive(Debug)]
+pub struct Opened<'a> {
+    /// The bytes.
+    pub plain: &'a [u8],
+    /// Nothing comes behind them, and why.
+    pub end: Option<End>,
+}
+
+/// An end that TLS tells of, not the socket.
+#[derive(Debug)]
+pub enum End {
+    /// The server's goodbye. That TCP stays open says nothing: it will not be spoken over again.
+    Goodbye,
+    /// It is not the TLS it should be.
+    Broken(Failure),
+}
+
+impl End {
+    /// What that is for a session which is so far.
+    #[must_use]
+    pub fn failure(self, stage: Stage) -> Failure {
+        match self {
+            Self::Goodbye => Failure::ended(stage),
+            Self::Broken(failure) => failure,
+        }
+    }
 }
 
 impl Socket {
@@ -82,14 +112,15 @@ impl Socket {
     }
 
     /// The plain bytes in what was read: `wire` itself, or what TLS makes of it, put into `plain`.
-    ///
-    /// # Errors
-    /// When it is not the TLS it should be.
-    pub fn open<'a>(&mut self, wire: &'a [u8], plain: &'a mut Vec<u8>) -> Result<&'a [u8], Failure> {
-        let Some(tls) = &mut self.tls else { return Ok(wire) };
+    pub fn open<'a>(&mut self, wire: &'a [u8], plain: &'a mut Vec<u8>) -> Opened<'a> {
+        let Some(tls) = &mut self.tls else { return Opened { plain: wire, end: None } };
         plain.clear();
-        tls.open(wire, plain).map_err(|error| Failure::of_tls(&error))?;
-        Ok(plain)
+        let end = match tls.open(wire, plain) {
+            Ok(Peer::Speaks) => None,
+            Ok(Peer::Ended) => Some(End::Goodbye),
+            Err(error) => Some(End::Broken(Failure::of_tls(&error))),
+        };
+        Opened { plain, end }
     }
 
     /// Sends plain bytes, and whatever TLS has to say; what the socket does not take waits. `wire` is scratch.

@@ -18,6 +18,15 @@ use crate::scenario::url::Url;
 #[derive(Debug)]
 pub struct Tls(ClientConnection);
 
+/// Whether the peer may say more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// It may.
+    Speaks,
+    /// It said goodbye (`close_notify`): whatever follows on the wire is not its word.
+    Ended,
+}
+
 impl Tls {
     /// Begins one. What it has to say first is taken with [`Tls::seal`].
     ///
@@ -39,23 +48,30 @@ impl Tls {
     /// Takes what came over the wire; plain bytes are appended to `plain`.
     ///
     /// # Errors
-    /// What the peer did wrong, or what is wrong with its certificate. An alert may be waiting for [`Tls::seal`].
-    pub fn open(&mut self, mut wire: &[u8], plain: &mut Vec<u8>) -> Result<(), rustls::Error> {
+    /// What the peer did wrong, or what is wrong with its certificate. An alert may be waiting for [`Tls::seal`]. What the
+    /// peer said well before is in `plain`.
+    pub fn open(&mut self, mut wire: &[u8], plain: &mut Vec<u8>) -> Result<Peer, rustls::Error> {
         while !wire.is_empty() {
             let taken = self.0.read_tls(&mut wire).map_err(|error| rustls::Error::General(error.to_string()))?;
-            let ready = self.0.process_new_packets()?.plaintext_bytes_to_read();
+            let state = match self.0.process_new_packets() {
+                Ok(state) => state,
+                Err(error) => {
+                    // Until nothing is left, which is an error here, too.
+                    let _ = self.0.reader().read_to_end(plain);
+                    return Err(error);
+                }
+            };
             let start = plain.len();
-            plain.resize(start + ready, 0);
+            plain.resize(start + state.plaintext_bytes_to_read(), 0);
             self.0
                 .reader()
                 .read_exact(&mut plain[start..])
                 .map_err(|error| rustls::Error::General(error.to_string()))?;
-            if taken == 0 {
-                // Nothing is taken after the peer's goodbye.
-                return Ok(());
+            if taken == 0 || state.peer_has_closed() {
+                return Ok(Peer::Ended);
             }
         }
-        Ok(())
+        Ok(Peer::Speaks)
     }
 
     /// Appends to `wire` what has to be sent for `plain`, and for the handshake.
@@ -170,7 +186,70 @@ impl ServerCertVerifier for Anybody {
 mod tests {
     use std::io::Write as _;
 
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use rustls::pki_types::PrivatePkcs8KeyDer;
+    use rustls::{ServerConfig, ServerConnection};
+
     use super::*;
+
+    /// Both sides, with their handshake behind them.
+    fn pair() -> (Tls, ServerConnection) {
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der()).into();
+        let server = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let server = server.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let server = server.with_single_cert(vec![cert.der().clone()], key).unwrap();
+        let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+        let config = config(&Target { insecure: true, ..Target::default() }).unwrap();
+        let mut client = Tls::new(&config, &ServerName::try_from("localhost").unwrap()).unwrap();
+        while client.is_handshaking() || server.is_handshaking() {
+            let (mut wire, mut plain) = (Vec::new(), Vec::new());
+            client.seal(b"", &mut wire);
+            let mut wire = wire.as_slice();
+            while !wire.is_empty() {
+                server.read_tls(&mut wire).unwrap();
+                server.process_new_packets().unwrap();
+            }
+            assert_eq!(client.open(&said(&mut server, b""), &mut plain), Ok(Peer::Speaks));
+        }
+        (client, server)
+    }
+
+    /// What the server writes with these words.
+    fn said(server: &mut ServerConnection, words: &[u8]) -> Vec<u8> {
+        server.writer().write_all(words).unwrap();
+        let mut wire = Vec::new();
+        while server.wants_write() {
+            server.write_tls(&mut wire).unwrap();
+        }
+        wire
+    }
+
+    #[test]
+    fn a_goodbye_ends_what_the_peer_says_and_what_it_said_before_is_taken() {
+        let (mut client, mut server) = pair();
+        let mut wire = said(&mut server, b"last words");
+        server.send_close_notify();
+        wire.extend(said(&mut server, b""));
+        wire.extend(b"what is no TLS any more");
+        let mut plain = Vec::new();
+        assert_eq!(client.open(&wire, &mut plain), Ok(Peer::Ended));
+        assert_eq!(plain, b"last words");
+        assert_eq!(client.open(b"nor this", &mut plain), Ok(Peer::Ended));
+        assert_eq!(plain, b"last words");
+    }
+
+    #[test]
+    fn what_was_said_before_an_error_in_the_same_read_is_taken() {
+        let (mut client, mut server) = pair();
+        let mut wire = said(&mut server, b"well said");
+        let mut forged = said(&mut server, b"forged");
+        *forged.last_mut().unwrap() ^= 1;
+        wire.extend(forged);
+        let mut plain = b"before: ".to_vec();
+        assert_eq!(client.open(&wire, &mut plain), Err(rustls::Error::DecryptError));
+        assert_eq!(plain, b"before: well said");
+    }
 
     fn words(contents: &str) -> String {
         let mut file = tempfile::NamedTempFile::new().unwrap();

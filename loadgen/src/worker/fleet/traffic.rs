@@ -7,7 +7,7 @@ use crate::client::{Phase, Turn};
 use crate::clock::now_ns;
 use crate::worker::failure::Failure;
 use crate::worker::seat::{Reading, Stage};
-use crate::worker::socket::{Got, Socket};
+use crate::worker::socket::{Got, Opened, Socket};
 
 /// Reads of one socket before others get their turn.
 const READS_PER_TURN: usize = 4;
@@ -75,21 +75,16 @@ impl Fleet {
         let seat = &mut seats[at];
         let Some(socket) = &mut seat.socket else { return false };
         out.clear();
-        let plain = match socket.open(&wire[..count], plain) {
-            Ok(plain) => plain,
-            Err(failure) => {
-                // The alert that says so.
-                self.say(at);
-                self.finish(at, Some(failure));
-                return false;
-            }
-        };
+        let Opened { plain, end } = socket.open(&wire[..count], plain);
         let is_tls = socket.is_tls();
         if seat.stage == Stage::Securing {
             let (is_over, spoke) = (!socket.is_securing(), !plain.is_empty());
+            // The alert, too, where TLS has one.
             self.say(at);
-            if spoke {
-                self.finish(at, Some(Failure::spoke_first()));
+            if spoke || end.is_some() {
+                let failure =
+                    if spoke { Some(Failure::spoke_first()) } else { end.map(|end| end.failure(Stage::Securing)) };
+                self.finish(at, failure);
                 return false;
             }
             if is_over {
@@ -111,7 +106,10 @@ impl Fleet {
         if answers_matter {
             self.changes.push(Change::Answered(at));
         }
-        true
+        let Some(end) = end else { return true };
+        let failure = end.failure(self.seats[at].stage);
+        self.finish(at, Some(failure));
+        false
     }
 
     /// Notes that a session got ready.
