@@ -1,6 +1,7 @@
 //! What a whole message means: a stamped payload, a tick, an announced loss, a refusal, a heartbeat.
 
 use super::join::say;
+use super::parts::parts;
 use super::ticks::Punctuality;
 use super::{Client, Ended, Phase, Turn};
 use crate::account::Verdict;
@@ -23,14 +24,7 @@ impl Client {
     pub(super) fn message(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
         match &turn.plan.words.separator {
             None => self.part(text, turn),
-            Some(separator) => {
-                let mut rest = text;
-                while let Some(at) = separator.find(rest) {
-                    self.part(&rest[..at], turn)?;
-                    rest = &rest[at + separator.needle().len()..];
-                }
-                self.part(rest, turn)
-            }
+            separator => parts(text, separator.as_ref()).try_for_each(|part| self.part(part, turn)),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! There is one [`Client`] for each number of the plan, for the whole run. A session begins with [`Client::open`] and ends with
 //! [`Client::ended`]; after churn the same client opens the next one. [`handshake`] is the request and its answer, [`frame`] what
-//! bytes are frames, [`fragments`] which frames are a message, `join` the way to being ready, `message` what frames mean, [`ticks`] when periodic pushes are due, `closing`
+//! bytes are frames, [`fragments`] which frames are a message, [`parts`] which messages share one, `join` the way to being ready, `message` what frames mean, [`ticks`] when periodic pushes are due, `closing`
 //! what a session should have got.
 
 use crate::dialect::template::Fill;
@@ -19,6 +19,7 @@ pub mod handshake;
 mod inflow;
 mod join;
 mod message;
+pub mod parts;
 #[cfg(test)]
 mod tests;
 pub mod ticks;

@@ -168,6 +168,7 @@ impl Link {
     fn work(&mut self, ready: PollFlags, desk: &mut Desk) {
         let wants_read = ready.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR);
         let read = if wants_read { self.read(desk) } else { Ok(Verdict::Stays) };
+        self.wire.keep_alive(self.output.bytes(), desk);
         let verdict = match read {
             Ok(Verdict::Stays) => self.write(desk).map(|()| Verdict::Stays),
             other => other,

@@ -1,5 +1,6 @@
 //! Publishers against servers that behave, and against those that do not.
 
+mod conversation;
 mod paces;
 
 use std::io::Write;

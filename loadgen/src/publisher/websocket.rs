@@ -6,6 +6,8 @@
 use super::desk::Desk;
 use super::http::Verdict;
 use super::ledger::{Item, Ledger};
+use crate::client::fragments::Fragments;
+use crate::client::parts::parts;
 use crate::client::{Ended, frame, handshake};
 use crate::dialect::template::{Fill, Template};
 use crate::plan::Plan;
@@ -23,6 +25,10 @@ pub struct WebSocket {
     nonce: u64,
     /// Bytes of a head or of a frame that is not whole.
     begun: Vec<u8>,
+    /// A message in fragments, where one is under way.
+    fragments: Fragments,
+    /// When it opened, or sent the dialect's keepalive after that; monotonic nanoseconds.
+    kept_alive_ns: u64,
 }
 
 /// How far it is.
@@ -45,13 +51,23 @@ impl WebSocket {
     pub fn new(number: usize, connection: u32) -> Self {
         let user = format!("publisher-{number}-{connection}");
         let nonce = (number as u64) << 32 | u64::from(connection);
-        Self { number, user, phase: Phase::Handshake, nonce, begun: Vec::new() }
+        Self {
+            number,
+            user,
+            phase: Phase::Handshake,
+            nonce,
+            begun: Vec::new(),
+            fragments: Fragments::default(),
+            kept_alive_ns: 0,
+        }
     }
 
     /// The connection is open: the handshake is appended to `out`.
-    pub fn opened(&mut self, out: &mut Vec<u8>, plan: &Plan) {
+    pub fn opened(&mut self, now_ns: u64, out: &mut Vec<u8>, plan: &Plan) {
         self.phase = Phase::Handshake;
         self.begun.clear();
+        self.fragments = Fragments::default();
+        self.kept_alive_ns = now_ns;
         self.next_nonce();
         handshake::write_request(plan, &Fill { user: &self.user, ..Fill::default() }, self.nonce, out);
     }
@@ -73,6 +89,17 @@ impl WebSocket {
         if self.phase == Phase::Ready {
             self.phase = Phase::Leaving;
             frame::write(frame::CLOSE, &NORMAL_CLOSURE.to_be_bytes(), self.next_nonce(), out);
+        }
+    }
+
+    /// Appends the dialect's keepalive to `out`, where it is due.
+    pub fn keep_alive(&mut self, now_ns: u64, out: &mut Vec<u8>, plan: &Plan) {
+        let (Some(text), Some(keepalive)) = (&plan.words.keepalive, &plan.dialect.keepalive) else { return };
+        let interval_ns = keepalive.interval_ms.saturating_mul(1_000_000);
+        let speaks = matches!(self.phase, Phase::Opening { .. } | Phase::Ready);
+        if speaks && now_ns.saturating_sub(self.kept_alive_ns) >= interval_ns {
+            self.kept_alive_ns = now_ns;
+            self.say(text, out, plan);
         }
     }
 
@@ -104,7 +131,7 @@ impl WebSocket {
         }
         while let Some(header) = frame::Header::read(&bytes[at..])? {
             let Some(whole) = bytes[at..].get(..header.frame_bytes()) else { break };
-            self.frame(header.opcode, &whole[header.header_bytes..], out, plan, ledger)?;
+            self.frame(header, &whole[header.header_bytes..], out, plan, ledger)?;
             at += header.frame_bytes();
         }
         Ok(at)
@@ -112,33 +139,26 @@ impl WebSocket {
 
     fn frame(
         &mut self,
-        opcode: u8,
+        header: frame::Header,
         payload: &[u8],
         out: &mut Vec<u8>,
         plan: &Plan,
         ledger: &mut Ledger,
     ) -> Result<(), String> {
-        match opcode {
+        match header.opcode {
             frame::PING => frame::write(frame::PONG, payload, self.next_nonce(), out),
             frame::PONG => {}
             frame::CLOSE => return Err(closed(payload)),
-            _ => return self.messages(payload, out, plan, ledger),
+            _ => {
+                let Some(message) = self.fragments.take(header, payload)? else { return Ok(()) };
+                let mut parts = parts(&message, plan.words.separator.as_ref());
+                return parts.try_for_each(|part| self.message(part, out, plan, ledger));
+            }
         }
         Ok(())
     }
 
-    /// Takes a frame apart where several messages may share it: each may be a heartbeat or a refusal.
-    fn messages(&mut self, text: &[u8], out: &mut Vec<u8>, plan: &Plan, ledger: &mut Ledger) -> Result<(), String> {
-        let mut rest = text;
-        if let Some(separator) = &plan.words.separator {
-            while let Some(at) = separator.find(rest) {
-                self.message(&rest[..at], out, plan, ledger)?;
-                rest = &rest[at + separator.needle().len()..];
-            }
-        }
-        self.message(rest, out, plan, ledger)
-    }
-
+    /// One of the messages that may share a frame.
     fn message(&mut self, text: &[u8], out: &mut Vec<u8>, plan: &Plan, ledger: &mut Ledger) -> Result<(), String> {
         if let Some(answer) = plan.words.answers.iter().find(|answer| answer.fits(text)) {
             self.say(&answer.send, out, plan);
@@ -225,11 +245,10 @@ fn words(ended: Ended, ledger: &mut Ledger) -> String {
 }
 
 fn closed(payload: &[u8]) -> String {
-    match payload.split_first_chunk() {
-        Some((code, reason)) => {
-            format!("closed with {} {}", u16::from_be_bytes(*code), String::from_utf8_lossy(reason)).trim().to_owned()
-        }
-        None => String::from("closed without a code"),
+    match frame::read_close(payload) {
+        Ok(Some((code, reason))) => format!("closed with {code} {reason}").trim().to_owned(),
+        Ok(None) => String::from("closed without a code"),
+        Err(what) => what.to_owned(),
     }
 }
 

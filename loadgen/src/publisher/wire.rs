@@ -19,7 +19,14 @@ impl Wire {
     pub fn opened(&mut self, out: &mut Vec<u8>, desk: &Desk) {
         match self {
             Self::Http(http) => http.opened(),
-            Self::WebSocket(wire) => wire.opened(out, &desk.plan),
+            Self::WebSocket(wire) => wire.opened(desk.now_ns, out, &desk.plan),
+        }
+    }
+
+    /// Appends to `out` what the server wants to hear every so often, where it is due.
+    pub fn keep_alive(&mut self, out: &mut Vec<u8>, desk: &Desk) {
+        if let Self::WebSocket(wire) = self {
+            wire.keep_alive(desk.now_ns, out, &desk.plan);
         }
     }
 
