@@ -90,6 +90,12 @@ impl Account {
         if self.next == UNKNOWN { 0 } else { self.next }
     }
 
+    /// Bytes it holds beyond itself.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.holes.as_ref().map_or(0, |holes| size_of::<Holes>() + holes.held_bytes())
+    }
+
     /// A number arrived. `limit` says below what all are that can have been sent: it is asked only where some are missing
     /// before this one.
     #[inline]

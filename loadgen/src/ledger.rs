@@ -53,6 +53,12 @@ impl Ledger {
         &self.accounts
     }
 
+    /// Bytes it holds beyond itself, as far as it depends on what the server did.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.accounts.iter().map(|account| size_of::<Account>() + account.held_bytes()).sum()
+    }
+
     /// Whether it has no accounts.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -61,6 +61,10 @@ impl Holes {
         true
     }
 
+    pub(super) const fn held_bytes(&self) -> usize {
+        self.ranges.capacity() * size_of::<Range<u64>>()
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         self.ranges.is_empty() && self.given_up == 0
     }

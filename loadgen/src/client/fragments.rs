@@ -22,6 +22,12 @@ impl Fragments {
         self.opcode.is_some()
     }
 
+    /// Bytes that are kept for it.
+    #[must_use]
+    pub const fn reserved_bytes(&self) -> usize {
+        self.message.capacity()
+    }
+
     /// Takes a frame that is no control frame; returns the message that is whole with it.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use super::fragments::Fragments;
 use super::frame::{self, BINARY, CLOSE, Header, PING, PONG, TEXT};
 use super::{Client, Ended, Phase, Turn, handshake};
+use crate::recorder::held::{TOO_MUCH_BEGUN, TOO_MUCH_BEGUN_WORDS};
 
 /// What is not whole yet.
 #[derive(Debug, Default)]
@@ -22,9 +23,9 @@ impl Begun {
         self.raw.len() as u64
     }
 
-    #[cfg(test)]
+    /// Bytes that are kept for what is not whole.
     pub(super) const fn reserved_bytes(&self) -> usize {
-        self.raw.capacity()
+        self.raw.capacity() + self.fragments.reserved_bytes()
     }
 }
 
@@ -32,20 +33,44 @@ impl Client {
     /// Bytes came in while something is begun, or the client is not ready.
     pub(super) fn take(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
         let held = self.begun.as_ref().map_or(0, |begun| begun.held_bytes());
+        let reserved = self.reserved_bytes();
         let counted_before = counted(turn);
         let outcome = match self.phase {
             Phase::Idle | Phase::Closed => Err(Ended::Closed),
             Phase::Handshake => self.take_answer(bytes, turn),
             Phase::Joining | Phase::Ready | Phase::Leaving => self.take_rest(bytes, turn),
         };
+        let unseen = held + bytes.len() as u64 - (counted(turn) - counted_before);
+        self.conclude(outcome, reserved, unseen, turn)
+    }
+
+    /// Some of what was read is kept, in place of so much before; or the session ends, with so many bytes that are in no frame.
+    #[cold]
+    fn conclude(
+        &mut self,
+        outcome: Result<(), Ended>,
+        reserved_before: usize,
+        unseen: u64,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Ended> {
+        let reserved = self.reserved_bytes();
+        let outcome = outcome.and_then(|()| {
+            let has_room = turn.recorder.held.begin(reserved_before, reserved);
+            if has_room { Ok(()) } else { Err(Ended::failed(TOO_MUCH_BEGUN, TOO_MUCH_BEGUN_WORDS)) }
+        });
         if outcome.is_err() {
             // Whatever came after the reason to end is not looked at.
             self.begun = None;
-            let unseen = held + bytes.len() as u64 - (counted(turn) - counted_before);
+            turn.recorder.held.let_go(reserved_before);
             turn.recorder.counts_mut().bytes_partial += unseen;
             self.phase = Phase::Closed;
         }
         outcome
+    }
+
+    /// Bytes that are kept for what is not whole.
+    pub(super) fn reserved_bytes(&self) -> usize {
+        self.begun.as_ref().map_or(0, |begun| begun.reserved_bytes())
     }
 
     fn take_answer(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
@@ -72,13 +97,11 @@ impl Client {
     pub(super) fn take_frames(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
         let counted_before = counted(turn);
         let outcome = self.frames(bytes, turn);
-        if outcome.is_err() {
-            self.begun = None;
-            let unseen = bytes.len() as u64 - (counted(turn) - counted_before);
-            turn.recorder.counts_mut().bytes_partial += unseen;
-            self.phase = Phase::Closed;
+        if outcome.is_ok() && self.begun.is_none() {
+            return Ok(());
         }
-        outcome
+        let unseen = bytes.len() as u64 - (counted(turn) - counted_before);
+        self.conclude(outcome, 0, unseen, turn)
     }
 
     #[inline]

@@ -252,6 +252,7 @@ impl Client {
         if !std::mem::take(&mut self.is_open) {
             return;
         }
+        turn.recorder.held.let_go(self.reserved_bytes());
         let begun = self.begun.take();
         self.ticks = None;
         self.phase = Phase::Closed;

@@ -74,6 +74,7 @@ impl Bench {
     fn balanced(&mut self) -> Counts {
         self.turn(|client, turn| client.ended(true, turn));
         let counts = self.counts();
+        assert_eq!(self.recorder.held.begun_bytes(), 0, "who is gone holds nothing");
         assert_eq!(counts.expected, counts.received + counts.gaps + counts.lost);
         assert_eq!(self.bytes, counts.bytes_handshake + counts.bytes_frames + counts.bytes_partial);
         counts

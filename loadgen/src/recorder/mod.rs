@@ -18,9 +18,11 @@ use crate::talk::{Arrival, Counts, Tally};
 
 mod arrivals;
 mod failures;
+pub(crate) mod held;
 mod latencies;
 
 use arrivals::Arrivals;
+use held::Held;
 use latencies::Latencies;
 
 /// One for each worker.
@@ -38,6 +40,8 @@ pub struct Recorder {
     pub(crate) stamps: stamp::Reader,
     /// To write payloads into.
     pub(crate) scratch: Vec<u8>,
+    /// What the server made its clients hold.
+    pub(crate) held: Held,
     latencies: Latencies,
     arrivals: Arrivals,
     /// `skew_every - 1` of the plan.
@@ -77,7 +81,8 @@ struct Departed {
     closed_by_server: bool,
 }
 
-/// Sessions that are over with something missing: beyond, they are closed without knowing what the server did not take.
+/// Sessions that are over with something missing: beyond, or where their accounts are too large together ([`Held`]), they are
+/// closed without knowing what the server did not take, and the result says so.
 const DEPARTED_MAX: usize = 65_536;
 
 /// Streams of messages that this tool did not publish: one for each session.
@@ -97,6 +102,7 @@ impl Recorder {
             mark_at: 0,
             stamps: stamp::Reader::default(),
             scratch: Vec::new(),
+            held: Held::default(),
             latencies: Latencies::default(),
             arrivals: Arrivals::default(),
             watch_mask: plan.skew_every - 1,
@@ -267,13 +273,17 @@ impl Recorder {
 
     /// A session is over, and had to get everything below these ends.
     pub(crate) fn depart(&mut self, ledger: Ledger, closed_by_server: bool, end: impl Fn(&Self, &Account) -> u64) {
-        let ends = ledger.accounts().iter().map(|account| (account.stream(), end(self, account))).collect();
-        let at_once = (ledger.is_clean() && !closed_by_server) || self.departed.len() == DEPARTED_MAX;
+        let ends: Vec<_> = ledger.accounts().iter().map(|account| (account.stream(), end(self, account))).collect();
+        let is_known = ledger.is_clean() && !closed_by_server;
+        let bytes = size_of::<Departed>() + size_of_val(ends.as_slice()) + ledger.held_bytes();
         let departed = Departed { ledger, ends, closed_by_server };
-        if at_once {
+        if is_known {
             self.close_departed(&departed);
-        } else {
+        } else if self.departed.len() < DEPARTED_MAX && self.held.depart(bytes) {
             self.departed.push(departed);
+        } else {
+            self.failure(held::TOO_MANY_DEPARTED, held::TOO_MANY_DEPARTED_WORDS);
+            self.close_departed(&departed);
         }
     }
 

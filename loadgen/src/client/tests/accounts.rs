@@ -166,6 +166,30 @@ fn a_gap_that_is_announced_behind_the_last_message_of_who_leaves_is_not_unfounde
 }
 
 #[test]
+fn accounts_of_many_who_left_are_bounded_and_those_beyond_are_said() {
+    let mut bench = subscriber();
+    let leave = |bench: &mut Bench| {
+        bench.message(0, 0);
+        bench.message(0, 2);
+        bench.turn(|client, turn| client.leave(turn));
+        bench.turn(|client, turn| client.ended(true, turn));
+    };
+    bench.recorder.held.departed_bytes_max = 300;
+    leave(&mut bench);
+    bench.shake_hands();
+    bench.text(r#"{"op":"welcome","session":"s"}"#);
+    bench.text(r#"{"op":"ok","id":1,"channel":"news"}"#);
+    leave(&mut bench);
+    assert_eq!((bench.counts().expected, bench.counts().lost), (3, 1), "the second is closed at once");
+    let failures = &bench.recorder.tally.failures;
+    assert_eq!((failures[0].kind.as_str(), failures[0].count), ("accounts closed before the end", 1));
+    // The server did not take what is missing: only the first was kept until that is known.
+    bench.recorder.published(vec![3], &[(0, 1)]);
+    let counts = bench.recorder.finish().counts;
+    assert_eq!((counts.expected, counts.received, counts.lost), (5, 4, 1));
+}
+
+#[test]
 fn who_is_closed_by_the_server_has_lost_what_came_after() {
     let mut bench = subscriber();
     bench.message(0, 0);

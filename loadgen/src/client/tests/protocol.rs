@@ -153,13 +153,42 @@ fn an_announced_giant_costs_little_until_it_comes() {
     for byte in header {
         bench.receive(&[byte]).unwrap();
     }
-    let held = bench.client.begun.as_ref().map_or(0, |begun| begun.reserved_bytes());
+    let held = bench.client.reserved_bytes();
     assert!(held <= 100_000, "{held} bytes");
     let piece = vec![0; 1 << 19];
     for _ in 0..32 {
         bench.receive(&piece).unwrap();
     }
     assert!(bench.client.begun.is_none(), "16 MiB just fit");
+    bench.balanced();
+}
+
+#[test]
+fn what_all_clients_begin_together_is_bounded_and_said() {
+    let mut bench = subscriber();
+    bench.recorder.held.begun_bytes_max = 250_000;
+    let begin = |bench: &mut Bench, first: u8| bench.receive(&server_frame(first, &[b'a'; 60_000]));
+    begin(&mut bench, 0x01).unwrap();
+    // Another client of the same worker holds some, too.
+    assert!(bench.recorder.held.begin(0, 130_000));
+    begin(&mut bench, 0x00).unwrap();
+    let ended = kind(begin(&mut bench, 0x00));
+    assert_eq!(ended.0, "begun messages fill the tool's memory");
+    assert!(ended.1.contains("more workers"), "{}", ended.1);
+    bench.recorder.held.let_go(130_000);
+    bench.balanced();
+
+    // A frame that is whole in the end, and begun alone.
+    let mut bench = subscriber();
+    bench.recorder.held.begun_bytes_max = 250_000;
+    let whole = server_frame(0x82, &[0; 200_000]);
+    for _ in 0..3 {
+        let (first, rest) = whole.split_at(100_000);
+        bench.receive(first).unwrap();
+        bench.receive(rest).unwrap();
+        assert_eq!(bench.recorder.held.begun_bytes(), 0);
+    }
+    bench.receive(&whole[..70_000]).unwrap();
     bench.balanced();
 }
 
