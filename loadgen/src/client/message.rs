@@ -1,5 +1,7 @@
 //! What a whole message means: a stamped payload, a tick, an announced loss, a refusal, a heartbeat.
 
+use std::ops::Range;
+
 use super::join::say;
 use super::parts::parts;
 use super::ticks::Punctuality;
@@ -19,27 +21,30 @@ const IMPOSSIBLE_TIME: &str = "a message due at an impossible time";
 const IMPOSSIBLE_NUMBER: &str = "a message with a number that is not due yet";
 
 impl Client {
-    /// A whole message arrived: takes it apart where several may share it.
+    /// A whole message arrived: takes it apart where several may share it. Returns which of its bytes are as they were sent.
     #[inline]
-    pub(super) fn message(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
+    pub(super) fn message(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<Range<usize>, Ended> {
         match &turn.plan.words.separator {
             None => self.part(text, turn),
-            separator => parts(text, separator.as_ref()).try_for_each(|part| self.part(part, turn)),
+            separator => {
+                parts(text, separator.as_ref()).try_for_each(|part| self.part(part, turn).map(drop))?;
+                Ok(0..0)
+            }
         }
     }
 
     #[inline]
-    fn part(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
+    fn part(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<Range<usize>, Ended> {
         // The frames of a stream are alike: the stamp is most often where it was last time.
         let at = turn.recorder.mark_at;
         if let Some(from_stamp) = text.get(at..)
             && let Some(stamp) = turn.recorder.stamps.read(from_stamp)
             && turn.plan.words.pattern.is_none()
         {
-            self.stamped(&stamp, from_stamp, turn);
-            return Ok(());
+            let bytes = self.stamped(&stamp, from_stamp, turn);
+            return Ok(at..at + bytes);
         }
-        self.other_part(text, turn)
+        self.other_part(text, turn).map(|()| 0..0)
     }
 
     fn other_part(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<(), Ended> {
@@ -49,7 +54,7 @@ impl Client {
             match Stamp::read(&text[at..]) {
                 Some(stamp) => {
                     turn.recorder.mark_at = at;
-                    self.stamped(&stamp, &text[at..], turn);
+                    let _ = self.stamped(&stamp, &text[at..], turn);
                 }
                 None => turn.recorder.counts_mut().damaged += 1,
             }
@@ -58,40 +63,45 @@ impl Client {
         self.plain(text, turn)
     }
 
-    /// A payload of this tool.
+    /// A payload of this tool. Returns how many of its bytes are as they were sent.
     #[inline]
-    fn stamped(&mut self, stamp: &Stamp, from_stamp: &[u8], turn: &mut Turn<'_>) {
+    fn stamped(&mut self, stamp: &Stamp, from_stamp: &[u8], turn: &mut Turn<'_>) -> usize {
         if stamp.run != turn.plan.run {
             // Beside this one on the same channel, or kept by the server since: on nobody's account here.
             turn.recorder.counts_mut().foreign += 1;
-            return;
+            return 0;
         }
         if !turn.recorder.is_possible(stamp.intended_ns, turn.now_ns) {
-            return self.stray(stamp, IMPOSSIBLE_TIME, turn);
+            self.stray(stamp, IMPOSSIBLE_TIME, turn);
+            return 0;
         }
-        let Some(account) = self.ledger.account(stamp.stream) else { return self.stray(stamp, SOMEBODY_ELSES, turn) };
+        let Some(account) = self.ledger.account(stamp.stream) else {
+            self.stray(stamp, SOMEBODY_ELSES, turn);
+            return 0;
+        };
         if !stamp::is_whole(from_stamp, account.payload_bytes()) {
             turn.recorder.counts_mut().damaged += 1;
-            return;
+            return 0;
         }
         let verdict = account.arrived(stamp.seq, || turn.recorder.limit(turn.plan, stamp.stream, turn.now_ns));
-        let payload_bytes = account.payload_bytes() as u64;
+        let payload_bytes = account.payload_bytes();
         if verdict == Verdict::Beyond {
-            return self.stray(stamp, IMPOSSIBLE_NUMBER, turn);
+            self.stray(stamp, IMPOSSIBLE_NUMBER, turn);
+            return payload_bytes;
         }
         let counts = turn.recorder.counts_mut();
         counts.messages += 1;
-        counts.bytes_payload += payload_bytes;
+        counts.bytes_payload += payload_bytes as u64;
         match verdict {
             Verdict::Next | Verdict::Ahead(_) => {}
             Verdict::Reordered => counts.reordered += 1,
             Verdict::Duplicate => {
                 counts.duplicates += 1;
-                return;
+                return payload_bytes;
             }
             Verdict::InDoubt | Verdict::Beyond => {
                 counts.in_doubt += 1;
-                return;
+                return payload_bytes;
             }
         }
         turn.recorder.arrived(stamp.intended_ns, stamp.slip_us, turn.now_ns);
@@ -99,6 +109,7 @@ impl Client {
         if turn.recorder.is_watched(stamp.seq) && turn.plan.receivers(stamp.stream) > 1 {
             turn.recorder.watched(stamp.stream, stamp.seq, turn.now_ns);
         }
+        payload_bytes
     }
 
     /// A message that is on no account: of a stream this session has none of, as it came before the session was ready or is

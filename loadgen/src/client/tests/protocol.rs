@@ -81,7 +81,7 @@ fn text_that_is_not_utf8_is_found_wherever_it_stands_and_bytes_may_be_anything()
         let text = stamped(&bench, end);
         let (kind, example) = kind(bench.receive(&server_frame(0x81, &text)));
         assert_eq!((kind.as_str(), example.as_str()), ("broke RFC 6455", "a message of text is not UTF-8"));
-        assert_eq!(bench.balanced().messages, 1);
+        assert_eq!(bench.balanced().messages, 2, "its payload was as it was sent");
 
         let mut bench = subscriber();
         let text = stamped(&bench, end);
