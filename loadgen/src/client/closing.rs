@@ -22,6 +22,10 @@ impl Client {
         if std::mem::replace(&mut self.is_settled, true) {
             return;
         }
+        if self.phase == Phase::Leaving {
+            // Churn: it has said goodbye, and only waits for the server's.
+            return self.depart_by_plan(turn);
+        }
         let ledger = std::mem::take(&mut self.ledger);
         let mut counts = *turn.recorder.counts();
         let parting = if self.was_closed { Parting::Closed } else { Parting::Stayed };
@@ -38,6 +42,11 @@ impl Client {
             stream if stream & CLIENT_STREAM != 0 => (neighbour_sent, &[]),
             stream => recorder.published_in(stream).unwrap_or((account.next(), &[])),
         }
+    }
+
+    /// It left as planned: what was on its way need not have come any more.
+    pub(super) fn depart_by_plan(&mut self, turn: &mut Turn<'_>) {
+        turn.recorder.depart(std::mem::take(&mut self.ledger), false, |_, account| account.next());
     }
 
     /// The server closed the session before, and it comes again: what was due until now is lost.

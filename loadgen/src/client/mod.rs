@@ -2,8 +2,8 @@
 //!
 //! There is one [`Client`] for each number of the plan, for the whole run. A session begins with [`Client::open`] and ends with
 //! [`Client::ended`]; after churn the same client opens the next one. [`handshake`] is the request and its answer, [`frame`] what
-//! bytes are frames, [`fragments`] which frames are a message, [`parts`] which messages share one, `join` the way to being ready, `message` what frames mean, [`ticks`] when periodic pushes are due, `closing`
-//! what a session should have got.
+//! bytes are frames, [`fragments`] which frames are a message, [`parts`] which messages share one, `join` the way to being
+//! ready, `message` what frames mean, [`ticks`] when periodic pushes are due, `closing` what a session should have got.
 
 use crate::dialect::template::Fill;
 use crate::ledger::Ledger;
@@ -265,8 +265,7 @@ impl Client {
             (false, false) => counts.failed += 1,
         }
         if by_plan {
-            // What was on its way need not have come any more.
-            turn.recorder.depart(std::mem::take(&mut self.ledger), false, |_, account| account.next());
+            self.depart_by_plan(turn);
         } else {
             self.was_closed = was_ready && !self.is_settled;
         }

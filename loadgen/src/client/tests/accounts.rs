@@ -151,6 +151,19 @@ fn who_leaves_as_planned_has_to_get_no_more_than_it_got_but_what_is_missing_befo
 }
 
 #[test]
+fn who_waits_for_the_answer_to_its_goodbye_at_the_end_has_lost_nothing() {
+    let mut bench = subscriber();
+    for seq in [0, 1, 3] {
+        bench.message(0, seq);
+    }
+    bench.turn(|client, turn| client.leave(turn));
+    bench.settle(&[100], &[]);
+    bench.turn(|client, turn| client.ended(true, turn));
+    let counts = bench.recorder.finish().counts;
+    assert_eq!((counts.expected, counts.received, counts.lost, counts.gaps_unfounded), (4, 3, 1, 0));
+}
+
+#[test]
 fn a_gap_that_is_announced_behind_the_last_message_of_who_leaves_is_not_unfounded() {
     for (announced, unfounded) in [(3, 0), (9, 1)] {
         let mut bench = subscriber();
