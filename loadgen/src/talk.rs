@@ -236,12 +236,13 @@ pub struct Tally {
     pub remaining: Remaining,
 }
 
-/// Clients when the steady phase ended; 0 of all where there was none.
+/// Clients when the steady phase ended, without slow readers: those do not hear that their server is gone. 0 of all where
+/// there was no steady phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remaining {
     /// Those that had a session, or were about to: who was just renewed as planned is there, too.
     pub there: u64,
-    /// Those that had none, and not for being slow: the scenario lets them read at once.
+    /// Those that had none.
     pub gone: u64,
 }
 

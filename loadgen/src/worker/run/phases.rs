@@ -122,9 +122,12 @@ impl Run {
         let mut remaining = Remaining::default();
         for (at, seat) in self.fleet.seats.iter().enumerate() {
             let (group, position) = self.group(at);
+            if !reader::is_prompt(&group.reader, position) {
+                continue;
+            }
             if seat.stage != Stage::Idle || seat.comes_again {
                 remaining.there += 1;
-            } else if reader::is_prompt(&group.reader, position) {
+            } else {
                 remaining.gone += 1;
             }
         }
