@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::frame::{self, CONTINUATION, Header, MESSAGE_MAX};
+use super::frame::{self, CONTINUATION, Header, MESSAGE_MAX, TEXT};
 
 /// The message that is under way, if one is.
 #[derive(Debug, Default)]
@@ -56,5 +56,5 @@ impl Fragments {
 
 /// A letter may be cut by fragments: only the whole message tells whether it is UTF-8.
 fn whole(opcode: u8, message: Cow<'_, [u8]>) -> Result<Option<Cow<'_, [u8]>>, &'static str> {
-    if frame::is_as_said(opcode, &message) { Ok(Some(message)) } else { Err(frame::NOT_UTF8) }
+    if opcode != TEXT || frame::is_utf8(&message) { Ok(Some(message)) } else { Err(frame::NOT_UTF8) }
 }

@@ -107,21 +107,21 @@ impl Header {
     }
 }
 
-/// Whether a whole message is what its frame says: text is UTF-8 (§8.1), bytes are anything.
+/// Whether bytes are UTF-8, as whole messages of text have to be (§8.1).
 ///
 /// Nearly all text is ASCII, which a vector's width of it at a time tells; only the rest is decoded.
 #[inline]
 #[must_use]
-pub fn is_as_said(opcode: u8, message: &[u8]) -> bool {
-    opcode != TEXT || message.is_ascii() || is_utf8(message)
+pub fn is_utf8(text: &[u8]) -> bool {
+    text.is_ascii() || is_more_than_ascii(text)
 }
 
 #[cold]
-fn is_utf8(message: &[u8]) -> bool {
-    std::str::from_utf8(message).is_ok()
+fn is_more_than_ascii(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok()
 }
 
-/// What is wrong where [`is_as_said`] does not hold.
+/// What is wrong where [`is_utf8`] should hold and does not.
 pub const NOT_UTF8: &str = "a message of text is not UTF-8";
 
 /// Code and reason of a close frame (§5.5.1), where it has them.
