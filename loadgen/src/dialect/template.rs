@@ -234,7 +234,7 @@ mod tests {
         user: "user 17",
         channel: "news/today",
         to: "user-16",
-        payload: b"epl1:",
+        payload: b"epl2:",
         job: "time",
         interval_ms: 250,
     };
@@ -245,7 +245,7 @@ mod tests {
         let template = Template::parse(text, "publish", OF_MESSAGE).unwrap();
         assert_eq!(
             template.to_text(&FILL),
-            r#"{"op":"publish","channel":"news/today","to":{"users":["user-16"]},"data":"epl1:"}"#
+            r#"{"op":"publish","channel":"news/today","to":{"users":["user-16"]},"data":"epl2:"}"#
         );
         assert_eq!(Template::parse("{}", "answer", OF_CLIENT).unwrap().to_text(&FILL), "{}");
         assert_eq!(Template::parse("40{", "answer", OF_CLIENT).unwrap().to_text(&FILL), "40{");

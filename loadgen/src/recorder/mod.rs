@@ -88,6 +88,9 @@ const DEPARTED_MAX: usize = 65_536;
 /// Streams of messages that this tool did not publish: one for each session.
 pub const FOREIGN_STREAM: u32 = CLIENT_STREAM - 1;
 
+/// The kind of failure of messages that were due at clients and waited for answers until the end.
+pub(crate) const NEVER_SENT: &str = "message never sent";
+
 impl Recorder {
     /// For the clients of this plan.
     #[must_use]
@@ -167,7 +170,7 @@ impl Recorder {
     pub fn unsent(&mut self, ns: u64) {
         self.tally.counts.unsent += 1;
         self.tally.latency.record(ns);
-        self.failure("message never sent", "the server had not answered those before it");
+        self.failure(NEVER_SENT, "the server had not answered those before it");
     }
 
     /// Latencies since the last call, from when messages were due.

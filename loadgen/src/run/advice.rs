@@ -1,6 +1,7 @@
 //! What to do when no client could connect, by the words of the most frequent failure; and when none is left.
 
 use crate::outcome::Outcome;
+use crate::recorder::NEVER_SENT;
 use crate::talk::Failures;
 
 /// Words for a run in which every client was gone before its steady phase was over; `None`: somebody was left.
@@ -9,8 +10,9 @@ pub fn nobody_left(outcome: &Outcome) -> Option<String> {
     if !outcome.nobody_left {
         return None;
     }
-    // Publishers fail because the server is gone: how it went, its clients say.
-    let mut of_clients = outcome.failures.iter().filter(|failed| !failed.kind.starts_with("publi"));
+    // Publishers fail, and messages stay unsent, because the server is gone: how it went, connections say.
+    let is_of_connection = |kind: &str| !kind.starts_with("publi") && kind != NEVER_SENT;
+    let mut of_clients = outcome.failures.iter().filter(|failed| is_of_connection(&failed.kind));
     let most = of_clients.next().map_or_else(String::new, |failed| format!(" ({} × {})", failed.count, failed.kind));
     let closed = outcome.counts.closed_by_server;
     Some(format!(
