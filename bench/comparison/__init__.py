@@ -4,7 +4,7 @@ arguments   what was asked for
 places      directories: the repository, the cache
 install     getting what is needed from the ordinary registries, into the cache
 catalogue   the servers: how each is got, started and spoken to
-child       nothing that is started outlives the comparison
+child       no server or load generator outlives the comparison
 server      a running server, and how it ends
 scenario    what the load generator is told
 loadgen     running it, and what it found out

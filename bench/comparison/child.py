@@ -1,4 +1,4 @@
-"""What we start does not outlive us, however we end."""
+"""Servers and the load generator do not outlive us, however we end."""
 
 import ctypes
 import os

@@ -19,6 +19,8 @@ def cases(records: Records, work: str) -> list[dict]:
 def of_case(records: Records, one: bar.Ratio | bar.Limit | bar.BelowPeers, case: dict) -> list[str]:
     where = case_words(case)
     if isinstance(one, bar.BelowPeers):
+        if not records.spread(records.of(one.work, "epush", **case), one.figure):
+            return [f"{one.words}: not known, it could not be measured ({where})"]
         duel_words = ((duel, f"{number(duel.ours)}, {duel.peer} {number(duel.theirs)}") for duel in duels(records, one.work, one.figure, case))
         return [f"{one.words}: {words} ({where}{duel.remark})" for duel, words in duel_words if duel.ours >= duel.theirs]
     if isinstance(one, bar.Limit):

@@ -67,7 +67,7 @@ def duels(records: Records, work: str, figure: str, case: dict) -> list[Duel]:
     for name in bar.peers(records, work):
         rows = records.of(work, name, **case)
         run = rows[0].run if rows else 0
-        together = records.of_run(run, work, "epush", **case)
+        together = [row for row in records.of_run(run, work, "epush", **case) if not row.failed]
         theirs = records.spread(rows, figure)
         ours = records.spread(together or records.of(work, "epush", **case), figure)
         if ours and theirs:

@@ -57,6 +57,15 @@ class SeveralRuns(unittest.TestCase):
         [line, *_] = wins.all_of(self.two())
         self.assertTrue(line.startswith("ws, processor a delivery, µs: 15, epush 20 "), line)
 
+    def test_have_winners_though_epush_failed_beside_them(self):
+        records = self.two()
+        [failed] = records.of_run(records.of("fanout", "ws")[0].run, "fanout", "epush", **CASE)
+        failed.failed = "2 lost"
+        [row] = records.of("fanout", "ws", **CASE)
+        row.figures["cpu_us"] = 1.0
+        self.assertIn("ws, processor a delivery, µs: 1, epush 3 ", wins.all_of(records)[0])
+        self.assertIn("not in the same run", wins.all_of(records)[0])
+
     def test_without_a_run_together_say_so(self):
         old = self.file("old", "2026-01-01", {"ws": [1.0]})
         new = self.file("new", "2026-01-02", {"epush": [2.0]})

@@ -58,11 +58,13 @@ class TheBar(unittest.TestCase):
     def test_is_not_reached_by_what_is_not_known(self):
         failed = row("idle", "epush", {"connections": 1_000}, bytes=1.0)
         failed.failed = "2 failed"
+        late = row("latency", "epush", {"subscribers": 5_000, "half_of": "epush"}, p50_ms=1.0)
         self.assertEqual(
-            missed.all_of(records(row("storm", "epush", {"connections": 1_000}, cpu_us=13.0), failed)),
+            missed.all_of(records(row("storm", "epush", {"connections": 1_000}, cpu_us=13.0), failed, late)),
             [
                 "processor a connection: not known, the floor was not measured beside it (1 000 connections)",
                 "bytes an idle connection: not known, it could not be measured (1 000 connections)",
+                "p99, ms: not known, it could not be measured (5 000 subscribers, at half of the most of epush)",
             ],
         )
 

@@ -26,8 +26,8 @@ def ping_pong(connections: int) -> dict:
 
 
 def path(server) -> str:
-    """Plain servers have a path for it; in a protocol it is a message."""
-    return "/echo" if server.peer.dialect in ("raw", "epush") else ""
+    """Plain servers that echo have a path for it; in a protocol it is a message."""
+    return "/echo" if server.peer.echoes and server.peer.dialect in ("raw", "epush") else ""
 
 
 def measure_one(bench: Bench, round_: int, server, connections: int):
