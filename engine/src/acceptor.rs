@@ -96,8 +96,9 @@ const API: Token = Token(1);
 const NOTES_PER_TURN: usize = 4_096;
 
 /// How long it rests after a crowd came, so that those who come meanwhile share one wake-up, of it and of a reactor: threads
-/// that wake each other were a third of what a connection of a storm cost. It is less than a round trip over most
-/// networks, and fills a backlog with a hundred connections where 200 000 come in a second.
+/// that wake each other were a third of what a connection of a storm cost (`bench/compare --work storm`, with and without).
+/// A connection of a crowd waits so much longer, and so does a caller of the API who connects in the middle of one; a backlog
+/// gets a hundred connections where 200 000 come in a second.
 const CROWD_REST: Duration = Duration::from_micros(500);
 
 /// How often the process's own numbers are read: more often than anybody scrapes, yet next to nothing for an idle node,

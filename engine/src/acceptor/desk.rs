@@ -76,7 +76,7 @@ impl<L> Gate<L> {
 
     /// Whether a turn in which so many came is one of many: several clients at once, and all that had come were taken.
     ///
-    /// Who connects one after the other, each waiting for the last, is never a crowd. Nor are callers of the API: some
+    /// Who connects one after the other, each waiting for the last, is never a crowd. Nor do callers of the API make one: some
     /// open a connection for every call, and wait for it.
     pub(super) fn is_crowded(&self, came: usize) -> bool {
         came > 1 && !self.waiting && self.door == Door::Client
