@@ -49,7 +49,8 @@ fn an_engine_that_stops_midway_leaves_a_result_that_adds_up() {
 #[test]
 fn readers_that_read_nothing_do_not_hide_that_the_engine_is_gone() {
     let engine = Arc::new(Mutex::new(Some(engine(|_| ()))));
-    let stalled = "channels = [\"news\"]\nreader = { kind = \"stall\", share = 0.2, period_ms = 1000, stall_ms = 1000 }\n";
+    let stalled =
+        "channels = [\"news\"]\nreader = { kind = \"stall\", share = 0.2, period_ms = 1000, stall_ms = 1000 }\n";
     let load = LOAD.replacen("channels = [\"news\"]\n", stalled, 1);
     let scenario = toml::from_str(&(target(engine.lock().unwrap().as_ref().unwrap()) + &load)).unwrap();
     let (outcome, _) = run(scenario, || engine.lock().unwrap().take().unwrap().stop());
