@@ -44,7 +44,9 @@ class ServersEndWithTheComparison(unittest.TestCase):
     def ends(self, by: signal.Signals) -> int:
         """Ends the comparison by a signal, and waits for the end of its server; returns the comparison's exit code."""
         command = [sys.executable, "-B", "-c", COMPARISON]
-        with subprocess.Popen(command, cwd=BENCH, stdout=subprocess.PIPE, text=True) as comparison:
+        # Whoever runs this may have told it to ignore SIGHUP, as nohup(1) does, and children inherit that.
+        heard = lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        with subprocess.Popen(command, cwd=BENCH, stdout=subprocess.PIPE, text=True, preexec_fn=heard) as comparison:
             server = os.pidfd_open(int(comparison.stdout.readline()))
             try:
                 comparison.send_signal(by)
