@@ -30,7 +30,7 @@ pub struct Cli {
 const AFTER_HELP: &str = "\
 Exit codes:
   0  done, and every expectation held
-  1  failed while running: nobody could connect, the server closed everybody, no publication was taken,
+  1  failed while running: nobody could connect, the server closed everybody, nothing that was published or sent was taken,
      sums disagree
   2  flags, a file or the surroundings are wrong: nothing was run
   3  an expectation (--expect) did not hold

@@ -14,7 +14,8 @@ use crate::cli::common::Output;
 use crate::cli::lay::Asked;
 use crate::{say, signals};
 
-/// The server closed every client, or took no publication at all, or sums that must agree do not: what was measured is not what was asked for.
+/// The server closed every client, or took nothing at all, or sums that must agree do not: what was measured is not what was
+/// asked for.
 const EXIT_FAILED: u8 = 1;
 /// An expectation did not hold.
 const EXIT_UNEXPECTED: u8 = 3;
@@ -66,7 +67,7 @@ fn judge(outcome: &Outcome, expectations: Option<&Expectations>, output: &Output
         say::to_stderr(&format!("epush-loadgen: {words}"));
         return EXIT_FAILED;
     }
-    if let Some(words) = none_taken(outcome) {
+    if let Some(words) = none_taken(outcome).or_else(|| all_refused(outcome)) {
         say::to_stderr(&words);
         return EXIT_FAILED;
     }
@@ -95,6 +96,17 @@ fn none_taken(outcome: &Outcome) -> Option<String> {
         format!(
             "epush-loadgen: the server took none of {} publications{most}: check --api, --dialect, and what the server allows",
             publishing.published
+        )
+    })
+}
+
+/// Words for a run in which the server refused whatever its clients sent.
+fn all_refused(outcome: &Outcome) -> Option<String> {
+    let counts = &outcome.counts;
+    (counts.sent > 0 && counts.refusals >= counts.sent && counts.received == 0).then(|| {
+        format!(
+            "epush-loadgen: the server refused all {} messages of its clients: check --dialect, and what the server allows",
+            counts.sent
         )
     })
 }

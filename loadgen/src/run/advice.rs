@@ -43,7 +43,11 @@ fn advice(kind: &str) -> &'static str {
     ADVICE.iter().find(fits).map_or(OTHERWISE, |(_, advice)| advice)
 }
 
-const ADVICE: [(&[&str], &str); 8] = [
+const ADVICE: [(&[&str], &str); 9] = [
+    (
+        &["answered 429", "answered 503"],
+        "The server turns connections away: look at its limits, in all and for each address, and at its log",
+    ),
     (
         &["refused before"],
         "The server refuses what the dialect says: choose another one (--dialect), or give the clients what they sign in with",

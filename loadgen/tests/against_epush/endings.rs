@@ -1,6 +1,9 @@
 //! Sessions that the engine ends in the middle of a run.
 
+use std::process::Command;
 use std::sync::{Arc, Mutex};
+
+use epush_core::settings::Audience;
 
 use crate::node::{ask, engine, run, target};
 
@@ -55,4 +58,16 @@ fn readers_that_read_nothing_do_not_hide_that_the_engine_is_gone() {
     let scenario = toml::from_str(&(target(engine.lock().unwrap().as_ref().unwrap()) + &load)).unwrap();
     let (outcome, _) = run(scenario, || engine.lock().unwrap().take().unwrap().stop());
     assert!(outcome.nobody_left, "{:?}", outcome.counts);
+}
+
+#[test]
+fn clients_of_whom_everything_is_refused_are_a_failed_run() {
+    let engine = engine(|config| config.send.allow = Audience::Nobody);
+    let url = format!("ws://{}", engine.addresses().client);
+    let flags = ["peer", "--url", &url, "--clients", "4", "--rate", "20", "--steady", "300ms", "--drain", "300ms"];
+    let done = Command::new(env!("CARGO_BIN_EXE_epush-loadgen")).args(flags).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("the server refused all ") && said.contains("messages of its clients"), "{said}");
+    engine.stop();
 }
