@@ -26,6 +26,8 @@ pub struct Outcome {
     pub duration_ms: u64,
     /// Length of the steady phase as it was.
     pub steady_ms: u64,
+    /// Messages that were delivered while the steady phase lasted.
+    pub delivered_steady: u64,
     /// How it ended.
     pub ended: Ended,
     /// When the steady phase ended, the server had closed or refused every client.

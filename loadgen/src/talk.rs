@@ -230,6 +230,8 @@ pub struct Tally {
     pub cpu_steady_ns: u64,
     /// Messages and periodic pushes that were delivered in the same time: those that came again, or are in doubt, are none.
     pub deliveries_steady: u64,
+    /// Messages that were delivered while the steady phase lasted; of the same kind.
+    pub delivered_steady: u64,
     /// Sessions that got ready before the steady phase.
     pub opened: Opened,
     /// Clients when the steady phase ended.

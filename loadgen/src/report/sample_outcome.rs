@@ -29,6 +29,7 @@ pub fn scenario() -> Scenario {
 pub fn busy() -> Outcome {
     let timeline = timeline(1);
     Outcome {
+        delivered_steady: counts().delivered(),
         counts: counts(),
         latency: hist(40_000, 900_000.0, 7),
         latency_uncorrected: hist(40_000, 700_000.0, 8),
@@ -81,6 +82,7 @@ pub fn empty() -> Outcome {
         started_ms: 1_767_225_600_000,
         duration_ms: 34_200,
         steady_ms: 30_000,
+        delivered_steady: 0,
         ended: Ended::Complete,
         nobody_left: false,
         machine: Machine {
@@ -112,7 +114,9 @@ pub fn empty() -> Outcome {
 #[must_use]
 pub fn again(seed: u64) -> Outcome {
     let latency = hist(40_000, 900_000.0, seed);
-    Outcome { timeline: timeline(seed), latency, ..busy() }
+    let timeline = timeline(seed);
+    let delivered_steady = timeline.iter().map(|tick| tick.delivered).sum();
+    Outcome { timeline, delivered_steady, latency, ..busy() }
 }
 
 fn counts() -> Counts {

@@ -144,6 +144,7 @@ impl Board {
             sum.slip_opening.add(&tally.slip_opening);
             sum.cpu_steady_ns += tally.cpu_steady_ns;
             sum.deliveries_steady += tally.deliveries_steady;
+            sum.delivered_steady += tally.delivered_steady;
             sum.opened.add(&tally.opened);
             sum.remaining.add(&tally.remaining);
         }

@@ -83,6 +83,7 @@ impl Closing<'_> {
             started_ms: self.started_ms,
             duration_ms: self.duration_ms,
             steady_ms: self.steady_ms,
+            delivered_steady: tally.delivered_steady,
             ended: self.ended,
             nobody_left: counts.ready > 0 && tally.remaining.is_nobody(),
             machine: machine::describe(),

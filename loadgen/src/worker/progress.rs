@@ -14,6 +14,10 @@ pub struct Pulse {
     steady_from: Option<Work>,
     /// From then until everything had arrived.
     steady: Work,
+    /// Messages that were delivered before it.
+    delivered_before: u64,
+    /// Messages that were delivered while it lasted.
+    delivered_steady: u64,
 }
 
 /// What this thread did.
@@ -61,7 +65,17 @@ impl Pulse {
 
     /// The steady phase begins.
     pub fn begin_steady(&mut self, counts: &Counts) {
-        self.steady_from.get_or_insert_with(|| Work::so_far(counts));
+        if self.steady_from.is_none() {
+            self.steady_from = Some(Work::so_far(counts));
+            self.delivered_before = counts.delivered();
+        }
+    }
+
+    /// The steady phase is over. What arrives from now on was on its way.
+    pub const fn end_steady(&mut self, counts: &Counts) {
+        if self.is_steady() {
+            self.delivered_steady = counts.delivered() - self.delivered_before;
+        }
     }
 
     /// Everything of it has arrived, or is not waited for any more.
@@ -70,6 +84,12 @@ impl Pulse {
             let now = Work::so_far(counts);
             self.steady = Work { cpu_ns: now.cpu_ns - from.cpu_ns, deliveries: now.deliveries - from.deliveries };
         }
+    }
+
+    /// Messages that were delivered while the steady phase lasted.
+    #[must_use]
+    pub const fn delivered_steady(&self) -> u64 {
+        self.delivered_steady
     }
 
     /// What it did from the beginning of the steady phase until everything had arrived.
@@ -98,9 +118,13 @@ mod tests {
         let mut pulse = Pulse::new(0);
         pulse.settle(&arrived(1, 2));
         assert_eq!(pulse.steady(), Work::default());
+        pulse.end_steady(&arrived(1, 2));
         pulse.begin_steady(&arrived(1, 2));
+        pulse.begin_steady(&arrived(5, 2));
         let before = thread_cpu_ns();
         while thread_cpu_ns() < before + 1_000_000 {}
+        pulse.end_steady(&arrived(9, 5));
+        assert_eq!(pulse.delivered_steady(), 8);
         pulse.settle(&arrived(11, 5));
         assert!(pulse.steady().cpu_ns >= 1_000_000);
         assert_eq!(pulse.steady().deliveries, 13, "those before are not of it");

@@ -128,7 +128,12 @@ fn delivered_per_s(outcome: &Outcome) -> Result<f64, &'static str> {
     if outcome.counts.delivered() == 0 {
         return Err("no message was delivered");
     }
-    steady_per_s(outcome, |tick| tick.delivered)
+    // Seconds of the timeline do not begin and end with the phase.
+    if outcome.steady_ms == 0 {
+        Err(NO_STEADY)
+    } else {
+        Ok(outcome.delivered_steady as f64 * 1e3 / outcome.steady_ms as f64)
+    }
 }
 
 /// From when the first connection was due to when the last was ready; where a result does not say that, over the seconds in

@@ -111,6 +111,7 @@ impl Run {
         if self.steady.take().is_none() {
             return;
         }
+        self.pulse.end_steady(self.fleet.recorder.counts());
         self.agenda.end_steady(now_ns);
         self.remaining = self.remaining();
         for at in 0..self.fleet.seats.len() {

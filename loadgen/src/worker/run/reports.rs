@@ -41,6 +41,7 @@ impl Run {
         let mut tally = recorder.finish();
         let Work { cpu_ns, deliveries } = self.pulse.steady();
         (tally.cpu_steady_ns, tally.deliveries_steady) = (cpu_ns, deliveries);
+        tally.delivered_steady = self.pulse.delivered_steady();
         tally.remaining = self.remaining;
         self.report(Report::Tally(Box::new(tally)));
     }
