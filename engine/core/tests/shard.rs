@@ -121,6 +121,26 @@ fn a_job_started_and_cancelled_in_one_read_does_not_run() {
 }
 
 #[test]
+fn a_push_of_a_job_never_comes_before_its_interval_is_over() {
+    let mut node = Node::new(|_| {});
+    let conn = node.session(&[], false);
+    node.now.monotonic_us += 900;
+    let asked_us = node.now.monotonic_us;
+    let request = JobRequest { conn, id: "1", job: "time", interval_ms: 100, args: None };
+    node.shard.start_job(node.now, request, true);
+    node.collect();
+    for number in 1..=3 {
+        let due_us = asked_us + number * 100_000;
+        node.now.monotonic_us = due_us - 1;
+        node.pass(0);
+        assert_eq!(node.count(|effect| matches!(effect, Effect::Tick { .. })), number as usize - 1);
+        node.now.monotonic_us = due_us + 999;
+        node.pass(0);
+        assert_eq!(node.count(|effect| matches!(effect, Effect::Tick { .. })), number as usize);
+    }
+}
+
+#[test]
 fn pushes_of_a_job_that_were_lost_are_told_when_it_ends() {
     let mut node = Node::new(|settings| settings.outbox_bytes_max = 100);
     let conn = node.session(&[], false);

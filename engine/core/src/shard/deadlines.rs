@@ -192,7 +192,8 @@ impl Shard {
         }
         let entry = self.jobs.vacant_entry();
         let slot = entry.key() as u32;
-        let due_ms = self.now.monotonic_ms().saturating_add(interval_ms);
+        // The wheel counts whole milliseconds. From the next one on: no push comes before its interval is over.
+        let due_ms = self.now.monotonic_us.div_ceil(1_000).saturating_add(interval_ms);
         let timer = self.wheel.insert(due_ms, Due::Job(slot));
         entry.insert(Job { conn, name: job.into(), args, interval_ms, seq: 0, lost: 0, due_ms, timer });
         self.connections[conn.index as usize].rare().jobs.push(slot);
