@@ -215,14 +215,20 @@ fn who_is_closed_by_the_server_has_lost_what_came_after() {
     assert_eq!((counts.closed_by_server, counts.closed_by_plan), (1, 0));
 }
 
-#[test]
-fn a_session_that_comes_again_begins_a_new_account_and_the_old_one_counts() {
+/// A session that the server closed at the beginning of the steady phase; a message is due each millisecond.
+fn closed_after_its_first_message() -> Bench {
     let mut bench = subscriber();
     bench.recorder.steady(&bench.plan, 10_000_000);
     bench.now_ns = 10_000_000;
     bench.message(0, 0);
     bench.receive(&server_frame(0x88, b"\x11\x95")).unwrap_err();
     bench.turn(|client, turn| client.ended(false, turn));
+    bench
+}
+
+#[test]
+fn a_session_that_comes_again_begins_a_new_account_and_the_old_one_counts() {
+    let mut bench = closed_after_its_first_message();
     // Messages 1 to 4 were due meanwhile; 5 is the next.
     bench.now_ns = 14_000_001;
     bench.shake_hands();
@@ -253,12 +259,7 @@ fn a_message_of_another_run_is_foreign_and_nothing_else() {
 
 #[test]
 fn who_comes_again_after_the_end_has_lost_no_more_than_was_published() {
-    let mut bench = subscriber();
-    bench.recorder.steady(&bench.plan, 10_000_000);
-    bench.now_ns = 10_000_000;
-    bench.message(0, 0);
-    bench.receive(&server_frame(0x88, b"\x11\x95")).unwrap_err();
-    bench.turn(|client, turn| client.ended(false, turn));
+    let mut bench = closed_after_its_first_message();
     // Four were published; by the schedule, 990 would have been due.
     bench.now_ns = 1_000_000_000;
     bench.shake_hands();
